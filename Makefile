@@ -1,0 +1,37 @@
+# The two commands a newcomer needs are `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+JOBS  ?= $(shell nproc)
+PRESET ?= release
+BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
+PREFIX ?= /usr/local
+SOURCES = $(shell git ls-files '*.cc' '*.h')
+
+.PHONY: help setup source configure build test format tidy clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup:           ## install what the build needs (Debian packages)
+	@tools/setup.sh
+
+source:          ## fetch the pinned source of llama.cpp, checked by its hash
+	@tools/fetch_llama_cpp.sh
+
+configure: setup source
+	@cmake --preset $(PRESET)
+
+build: configure ## build the program: build/reprise
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: build      ## build and run every test that needs no network
+	@ctest --test-dir $(BUILD) --output-on-failure -j 2
+
+format:          ## format every source file
+	@clang-format -i $(SOURCES)
+
+tidy: configure  ## clang-format check and clang-tidy over our own files
+	@clang-format --dry-run --Werror $(SOURCES)
+	@git ls-files '*.cc' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
+
+clean:           ## remove every build folder
+	@rm -rf build build-*

@@ -1,0 +1,49 @@
+# Adds llama.cpp (ggml and libllama) from the pinned archive that tools/fetch_llama_cpp.sh brings.
+# Only vendor/llama.cpp is unpacked. Its targets are SYSTEM and EXCLUDE_FROM_ALL: our warnings and clang-tidy skip them.
+
+file(STRINGS "${PROJECT_SOURCE_DIR}/tools/llama_cpp.pin" _pin REGEX "^[^#]")
+string(REPLACE " " ";" _pin "${_pin}")
+list(GET _pin 0 _package)
+list(GET _pin 1 _version)
+list(GET _pin 2 _sha256)
+string(REPLACE "-" "_" _stem "${_package}-${_version}")
+string(REPLACE "llama_cpp_python_" "llama_cpp_python-" _stem "${_stem}")
+
+if(DEFINED ENV{REPRISE_DOWNLOADS})
+  set(_folder "$ENV{REPRISE_DOWNLOADS}")
+elseif(DEFINED ENV{XDG_CACHE_HOME})
+  set(_folder "$ENV{XDG_CACHE_HOME}/reprise")
+else()
+  set(_folder "$ENV{HOME}/.cache/reprise")
+endif()
+set(_archive "${_folder}/${_stem}.tar.gz")
+set(LLAMA_CPP_SOURCE "${PROJECT_BINARY_DIR}/third_party/${_stem}/vendor/llama.cpp")
+
+if(NOT EXISTS "${LLAMA_CPP_SOURCE}/unpacked")
+  if(NOT EXISTS "${_archive}")
+    message(FATAL_ERROR "${_archive} is missing; run tools/fetch_llama_cpp.sh (or 'make source') first")
+  endif()
+  file(SHA256 "${_archive}" _found)
+  if(NOT _found STREQUAL _sha256)
+    message(FATAL_ERROR "${_archive} has sha256 ${_found}, expected ${_sha256}; remove it and run 'make source'")
+  endif()
+  file(ARCHIVE_EXTRACT INPUT "${_archive}" DESTINATION "${PROJECT_BINARY_DIR}/third_party"
+       PATTERNS "*/vendor/llama.cpp/*")
+  file(TOUCH "${LLAMA_CPP_SOURCE}/unpacked")
+endif()
+
+foreach(_part TESTS EXAMPLES TOOLS SERVER APP COMMON)
+  set(LLAMA_BUILD_${_part} OFF CACHE BOOL "" FORCE)
+endforeach()
+set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
+set(BUILD_SHARED_LIBS OFF CACHE BOOL "" FORCE)
+set(GGML_CCACHE OFF CACHE BOOL "" FORCE)  # it would set a launch rule for everything; ours is below
+set(GGML_OPENMP OFF CACHE BOOL "" FORCE)  # the engine owns one persistent thread pool
+set(GGML_RPC ON CACHE BOOL "" FORCE)
+set(GGML_NATIVE ${REPRISE_NATIVE} CACHE BOOL "" FORCE)
+if(REPRISE_SANITIZE STREQUAL "thread")
+  set(GGML_SANITIZE_THREAD ON CACHE BOOL "" FORCE)
+elseif(REPRISE_SANITIZE STREQUAL "address")
+  set(GGML_SANITIZE_ADDRESS ON CACHE BOOL "" FORCE)
+endif()
+add_subdirectory("${LLAMA_CPP_SOURCE}" "${PROJECT_BINARY_DIR}/third_party/llama.cpp" EXCLUDE_FROM_ALL SYSTEM)

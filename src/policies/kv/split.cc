@@ -1,0 +1,150 @@
+#include "policies/kv/split.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+
+namespace reprise {
+namespace {
+
+// The preferences, or ones where they cannot be used.
+std::vector<double> usable(std::span<const double> preference) {
+  double sum = 0;
+  bool ok = true;
+  for (const double p : preference) {
+    ok = ok && std::isfinite(p) && p >= 0;
+    sum += p;
+  }
+  if (!ok || !std::isfinite(sum) || sum <= 0) return std::vector<double>(preference.size(), 1.0);
+  return {preference.begin(), preference.end()};
+}
+
+// Rounds down and gives what is missing to `n_units` to the largest fractions, the lower index
+// first.
+std::vector<int32_t> round_to_sum(const std::vector<double>& ideal, int64_t n_units, int32_t cap) {
+  std::vector<int32_t> out(ideal.size());
+  std::vector<size_t> order(ideal.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::vector<double> fraction(ideal.size());
+  for (size_t l = 0; l < ideal.size(); ++l) {
+    out[l] = static_cast<int32_t>(std::min<double>(cap, std::floor(ideal[l] + 1e-9)));
+    fraction[l] = ideal[l] - out[l];
+    n_units -= out[l];
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return fraction[a] > fraction[b]; });
+  while (n_units > 0) {
+    const int64_t before = n_units;
+    for (const size_t l : order) {
+      if (n_units > 0 && out[l] < cap) {
+        ++out[l];
+        --n_units;
+      }
+    }
+    if (n_units == before) break;  // every layer is full
+  }
+  return out;
+}
+
+// Adds `n_units` evenly to the layers below cap, the first ones by one more: one pass, as the
+// official code does.
+void spread_evenly(std::vector<int32_t>& out, int64_t n_units, int32_t cap) {
+  std::vector<size_t> open;
+  for (size_t l = 0; l < out.size(); ++l) {
+    if (out[l] < cap) open.push_back(l);
+  }
+  if (open.empty()) return;
+  const auto n_open = static_cast<int64_t>(open.size());
+  for (int64_t i = 0; i < n_open; ++i) {
+    out[open[i]] += static_cast<int32_t>(n_units / n_open + (i < n_units % n_open ? 1 : 0));
+  }
+}
+
+}  // namespace
+
+std::vector<int32_t> split_waterfill(const SplitInput& in) {
+  const std::vector<double> p = usable(in.preference);
+  const size_t n = p.size();
+  const int64_t n_units = std::min<int64_t>(in.n_total, static_cast<int64_t>(n) * in.cap);
+  std::vector<double> ideal(n, 0);
+  std::vector<bool> full(n, false);
+  while (true) {
+    double p_open = 0;
+    double units_open = static_cast<double>(n_units);
+    for (size_t l = 0; l < n; ++l) {
+      if (full[l]) {
+        units_open -= in.cap;
+      } else {
+        p_open += p[l];
+      }
+    }
+    bool again = false;
+    for (size_t l = 0; l < n; ++l) {
+      if (full[l]) continue;
+      ideal[l] = p_open > 0 ? units_open * p[l] / p_open : 0;
+      if (ideal[l] > in.cap) {
+        ideal[l] = in.cap;
+        full[l] = true;
+        again = true;
+      }
+    }
+    if (!again) break;
+  }
+  return round_to_sum(ideal, n_units, in.cap);
+}
+
+std::vector<int32_t> split_official(const SplitInput& in) {
+  const std::vector<double> p = usable(in.preference);
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  std::vector<int32_t> out(p.size());
+  int64_t excess = 0;
+  for (size_t l = 0; l < p.size(); ++l) {
+    const auto ideal = static_cast<int64_t>(p[l] / sum * static_cast<double>(in.n_total));
+    out[l] = static_cast<int32_t>(std::min<int64_t>(ideal, in.cap));
+    excess += ideal - out[l];
+  }
+  if (excess > 0) spread_evenly(out, excess, in.cap);
+  const int64_t rest = in.n_total - std::accumulate(out.begin(), out.end(), int64_t{0});
+  if (rest > 0) {
+    spread_evenly(out, rest, in.cap);
+  } else if (rest < 0) {
+    std::vector<size_t> open;
+    for (size_t l = 0; l < out.size(); ++l) {
+      if (out[l] > 1) open.push_back(l);
+    }
+    const auto n_open = static_cast<int64_t>(open.size());
+    for (int64_t i = 0; i < n_open; ++i) {
+      out[open[i]] -= static_cast<int32_t>(-rest / n_open + (i < -rest % n_open ? 1 : 0));
+    }
+  }
+  for (int32_t& b : out) b = std::clamp(b, 0, in.cap);
+  return out;
+}
+
+std::vector<int32_t> split_uniform(const SplitInput& in) {
+  assert(in.n_layer >= static_cast<int32_t>(in.preference.size()));
+  const std::vector<double> ideal(in.n_layer, static_cast<double>(in.n_total) / in.n_layer);
+  std::vector<int32_t> out = round_to_sum(
+      ideal, std::min<int64_t>(in.n_total, static_cast<int64_t>(in.n_layer) * in.cap), in.cap);
+  out.resize(in.preference.size());
+  return out;
+}
+
+std::vector<int32_t> split_pyramid(const SplitInput& in, double beta) {
+  assert(in.n_layer >= static_cast<int32_t>(in.preference.size()) && beta >= 1);
+  const double mean = static_cast<double>(in.n_total) / in.n_layer;
+  const double last = mean / beta;
+  const double first = 2 * mean - last;
+  std::vector<double> shape(in.n_layer);
+  for (int32_t l = 0; l < in.n_layer; ++l) {
+    shape[l] = in.n_layer == 1 ? mean : first + (last - first) * l / (in.n_layer - 1);
+  }
+  // The slope is the preference; filling up by level keeps the sum where the cap cuts the first
+  // layers.
+  std::vector<int32_t> out = split_waterfill({shape, in.n_total, in.cap, in.n_layer});
+  out.resize(in.preference.size());
+  return out;
+}
+
+}  // namespace reprise

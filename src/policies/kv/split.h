@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace reprise {
+
+// How many candidate entries each layer known so far may keep. `preference` holds one value >= 0 a
+// layer (P_l), `n_total` the candidates to hand out over all n_layer layers of the model, `cap` the
+// candidates a layer has. Values that are not finite, negative or all zero give the uniform split.
+// All results lie in 0..cap.
+struct SplitInput {
+  std::span<const double> preference;
+  int64_t n_total = 0;
+  int32_t cap = 0;
+  int32_t n_layer = 0;  // eligible layers of the model, known or not
+};
+
+// Finds the level at which the layers fill up: sum of min(cap, level * P_l) = min(n_total, n_known
+// * cap); what rounding down leaves goes to the largest fractions, the lower layer first. Falls for
+// every layer when one joins, so that a cascade drops exactly what one eviction at the end would.
+// Source: our replacement of CAKE's integer rule.
+std::vector<int32_t> split_waterfill(const SplitInput& in);
+
+// CAKE's own integer rule: truncate, clip, spread the clipped excess evenly, correct the sum, all
+// once. Strands up to 9 % of the budget near S ~ C and is not monotone; kept for parity. Source:
+// arXiv 2503.12491, code.
+std::vector<int32_t> split_official(const SplitInput& in);
+
+// The same number for every layer of the model, whatever the preference (SnapKV, StreamingLLM, H2O,
+// TOVA).
+std::vector<int32_t> split_uniform(const SplitInput& in);
+
+// Falls linearly from the first layer to the last, which gets 1/beta of the mean. Source:
+// PyramidKV, arXiv 2406.02069.
+std::vector<int32_t> split_pyramid(const SplitInput& in, double beta);
+
+}  // namespace reprise

@@ -1,0 +1,80 @@
+#include "policies/kv/split.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+
+namespace reprise {
+namespace {
+
+using ::testing::ElementsAre;
+
+// The worked example of the CAKE specification, section 7.3: L=3, C=16, w=8, S=40.
+constexpr double kGoldenP[] = {0.10070726, 3.43640344, 10.77536305};
+
+std::vector<int32_t> golden(std::vector<int32_t> (*split)(const SplitInput&), size_t n_known) {
+  return split({std::span(kGoldenP).first(n_known), 24, 32, 3});
+}
+
+TEST(Split, OfficialMatchesGoldenStages) {
+  EXPECT_THAT(golden(split_official, 1), ElementsAre(24));
+  EXPECT_THAT(golden(split_official, 2), ElementsAre(1, 23));
+  EXPECT_THAT(golden(split_official, 3), ElementsAre(1, 5, 18));
+}
+
+TEST(Split, WaterfillMatchesGoldenStages) {
+  EXPECT_THAT(golden(split_waterfill, 1), ElementsAre(24));
+  EXPECT_THAT(golden(split_waterfill, 2), ElementsAre(1, 23));
+  EXPECT_THAT(golden(split_waterfill, 3), ElementsAre(0, 6, 18));
+}
+
+TEST(Split, UniformIgnoresPreference) {
+  EXPECT_THAT(golden(split_uniform, 2), ElementsAre(8, 8));
+  EXPECT_THAT(split_uniform({std::span(kGoldenP), 25, 32, 3}), ElementsAre(9, 8, 8));
+  EXPECT_THAT(split_uniform({std::span(kGoldenP), 1000, 32, 3}), ElementsAre(32, 32, 32));
+}
+
+TEST(Split, PyramidFallsAndKeepsItsSum) {
+  const std::vector<double> p(8, 0.0);
+  const std::vector<int32_t> out = split_pyramid({p, 800, 1000, 8}, 20);
+  EXPECT_TRUE(std::is_sorted(out.rbegin(), out.rend()));
+  EXPECT_EQ(std::accumulate(out.begin(), out.end(), 0), 800);
+  EXPECT_EQ(out.back(), 5);
+}
+
+TEST(Split, WaterfillSumsToBudgetAndNeverRisesBeyondRounding) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    std::mt19937 rng(seed);
+    std::lognormal_distribution<double> draw(0, 1.25);
+    std::vector<double> p(32);
+    for (double& x : p) x = draw(rng);
+    const int32_t cap = 2000 - 32;
+    const int64_t n_total = int64_t{992} * 32;
+    std::vector<int32_t> before;
+    for (size_t m = 1; m <= p.size(); ++m) {
+      const std::vector<int32_t> now = split_waterfill({std::span(p).first(m), n_total, cap, 32});
+      EXPECT_EQ(std::accumulate(now.begin(), now.end(), int64_t{0}),
+                std::min<int64_t>(n_total, static_cast<int64_t>(m) * cap))
+          << "seed " << seed;
+      for (size_t l = 0; l < before.size(); ++l)
+        EXPECT_LE(now[l], before[l] + 1) << "seed " << seed;
+      before = now;
+    }
+  }
+}
+
+TEST(Split, UnusablePreferenceIsUniform) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double bad[][2] = {{0, 0}, {1, nan}, {1, -1}, {1, INFINITY}};
+  for (const auto& p : bad) {
+    EXPECT_THAT(split_waterfill({p, 10, 8, 2}), ElementsAre(5, 5));
+    EXPECT_THAT(split_official({p, 10, 8, 2}), ElementsAre(5, 5));
+  }
+}
+
+}  // namespace
+}  // namespace reprise
