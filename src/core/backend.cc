@@ -1,0 +1,87 @@
+#include "core/backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "core/error.h"
+#include "ggml-alloc.h"
+#include "ggml-cpu.h"
+
+namespace reprise {
+
+Backend::Backend(int32_t n_threads) : n_threads_(n_threads) {
+  if (n_threads < 0 || n_threads > 512) {
+    throw Error(fmt::format("--threads {}: expected 1 to 512, or 0 for all cores", n_threads));
+  }
+  if (n_threads_ == 0)
+    n_threads_ = static_cast<int32_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 512U));
+  backend_ = ggml_backend_cpu_init();
+  if (backend_ == nullptr) throw Error("the CPU backend cannot be started: out of memory");
+  ggml_threadpool_params params = ggml_threadpool_params_default(n_threads_);
+  pool_ = ggml_threadpool_new(&params);
+  if (pool_ == nullptr)
+    throw Error(fmt::format("cannot start {} threads; lower --threads", n_threads_));
+  ggml_backend_cpu_set_n_threads(backend_, n_threads_);
+  ggml_backend_cpu_set_threadpool(backend_, pool_);
+}
+
+Backend::~Backend() {
+  ggml_backend_free(backend_);
+  ggml_threadpool_free(pool_);
+}
+
+void Backend::compute(ggml_cgraph* graph) const {
+  const ggml_status status = ggml_backend_graph_compute(backend_, graph);
+  if (status != GGML_STATUS_SUCCESS) {
+    throw Error(fmt::format("a compute pass failed: {}; lower --ctx if memory is short",
+                            ggml_status_to_string(status)));
+  }
+}
+
+GraphArena::GraphArena(const Backend& backend, size_t n_nodes_max)
+    : backend_(backend), n_nodes_max_(n_nodes_max) {
+  ggml_init_params params{};
+  params.mem_size =
+      ggml_tensor_overhead() * n_nodes_max + ggml_graph_overhead_custom(n_nodes_max, false);
+  params.no_alloc = true;
+  ctx_ = ggml_init(params);
+  allocator_ = ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend.get()));
+  if (ctx_ == nullptr || allocator_ == nullptr) throw Error("out of memory for a compute graph");
+}
+
+GraphArena::~GraphArena() {
+  ggml_gallocr_free(allocator_);
+  ggml_free(ctx_);
+}
+
+void GraphArena::begin() {
+  ggml_reset(ctx_);
+  graph_ = ggml_new_graph_custom(ctx_, n_nodes_max_, false);
+}
+
+ggml_tensor* GraphArena::input(ggml_type type, int64_t ne0, int64_t ne1) {
+  ggml_tensor* tensor = ggml_new_tensor_2d(ctx_, type, ne0, ne1);
+  ggml_set_input(tensor);
+  return tensor;
+}
+
+ggml_tensor* GraphArena::view(ggml_backend_buffer_t buffer, void* data, ggml_type type,
+                              const int64_t (&ne)[3], size_t nb1, size_t nb2) {
+  ggml_tensor* tensor = ggml_new_tensor_3d(ctx_, type, ne[0], ne[1], ne[2]);
+  tensor->nb[1] = nb1;
+  tensor->nb[2] = nb2;
+  tensor->nb[3] = nb2 * ne[2];
+  tensor->buffer = buffer;
+  tensor->data = data;
+  return tensor;
+}
+
+void GraphArena::allocate() {
+  if (!ggml_gallocr_alloc_graph(allocator_, graph_)) {
+    throw Error("out of memory for the activations of a compute pass; lower --ctx");
+  }
+}
+
+}  // namespace reprise

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace reprise {
+
+// A file mapped read-only for the life of this object. A file that shrinks while it is mapped would
+// raise SIGBUS: install_sigbus_handler() turns that into one line on standard error and exit
+// code 1.
+class MappedFile {
+ public:
+  // Throws Error when the path cannot be opened, is no regular file, or is empty.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+// Programs call it once at start. The line names the mapped file whose pages vanished.
+void install_sigbus_handler();
+
+}  // namespace reprise

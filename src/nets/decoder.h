@@ -1,0 +1,54 @@
+#pragma once
+
+#include "ggml.h"
+#include "nets/decoder_model.h"
+
+// The causal decoder as a kit of parts. Each function adds nodes to a ggml graph and returns one;
+// nothing is computed here. Sources: LLaMA (arXiv 2302.13971), Qwen2 (2407.10671), Qwen3
+// (2505.09388), Gemma 3 (2503.19786).
+namespace reprise {
+
+// The tokens of one pass.
+struct DecoderBatch {
+  ggml_tensor* pos = nullptr;  // [n_tokens] I32
+};
+
+// Queries, keys and values of one layer, after the norms and RoPE.
+struct DecoderQkv {
+  ggml_tensor* q = nullptr;  // [n_embd_head, n_head, n_tokens] F32
+  ggml_tensor* k = nullptr;  // [n_embd_head, n_head_kv, n_tokens] F32
+  ggml_tensor* v = nullptr;  // [n_embd_head, n_head_kv, n_tokens] F32
+};
+
+// Held entries of one layer that the queries attend to. Order and position of entries do not matter
+// here: the mask alone says who may see whom.
+struct KvView {
+  ggml_tensor* k = nullptr;     // [n_embd_head, n_kv, n_head_kv]
+  ggml_tensor* v = nullptr;     // [n_kv, n_embd_head, n_head_kv] if is_v_transposed, else like k
+  ggml_tensor* mask = nullptr;  // [n_kv, n_tokens] F32 (F16 for flash), 0 or -inf; null: every
+                                // query sees everything
+  bool is_v_transposed = false;
+};
+
+// [n_embd, n_tokens] F32 from tokens [n_tokens] I32.
+ggml_tensor* decoder_embed(ggml_context* ctx, const DecoderModel& model, ggml_tensor* tokens);
+
+// From x [n_embd, n_tokens] F32, the residual stream in front of layer il.
+DecoderQkv decoder_qkv(ggml_context* ctx, const DecoderModel& model, int32_t il, ggml_tensor* x,
+                       const DecoderBatch& batch);
+
+// [n_embd_head * n_head, n_tokens] F32. With a transposed V: two matrix products around a softmax;
+// otherwise ggml's flash attention, which takes quantised K and V.
+ggml_tensor* decoder_attention(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
+                               const KvView& kv);
+
+// The rest of layer il after its attention: output projection, residuals, feed-forward. x as in
+// decoder_qkv, attention from decoder_attention. Returns the next residual stream [n_embd,
+// n_tokens] F32.
+ggml_tensor* decoder_layer_rest(ggml_context* ctx, const DecoderModel& model, int32_t il,
+                                ggml_tensor* x, ggml_tensor* attention);
+
+// Logits [n_vocab, n_tokens] F32 from the last residual stream.
+ggml_tensor* decoder_head(ggml_context* ctx, const DecoderModel& model, ggml_tensor* x);
+
+}  // namespace reprise
