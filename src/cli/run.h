@@ -1,0 +1,10 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace reprise {
+
+// Adds `reprise run MODEL -p TEXT`: one answer on standard output.
+void add_run(CLI::App& app);
+
+}  // namespace reprise
