@@ -1,0 +1,140 @@
+#include "core/kv_block.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace reprise {
+
+void check_kv_shape(const KvShape& shape) {
+  const bool is_known =
+      shape.type == GGML_TYPE_F16 || shape.type == GGML_TYPE_Q8_0 || shape.type == GGML_TYPE_Q4_0;
+  if (!is_known)
+    throw Error(fmt::format("KV cache type {}: f16, q8_0 and q4_0 are built in",
+                            ggml_type_name(shape.type)));
+  if (shape.n_embd_head % ggml_blck_size(shape.type) != 0) {
+    throw Error(fmt::format(
+        "KV cache type {} needs heads of a multiple of {} values, this model has {}; use type=f16",
+        ggml_type_name(shape.type), ggml_blck_size(shape.type), shape.n_embd_head));
+  }
+}
+
+KvBlock::KvBlock(const KvShape& shape, int32_t capacity) : shape_(shape), capacity_(capacity) {
+  assert(capacity > 0);
+  buffer_.reset(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), n_bytes()));
+  if (buffer_ == nullptr) {
+    throw Error(
+        fmt::format("KV cache: {} entries of a layer need {} bytes, which are not free; lower "
+                    "--ctx or the budget",
+                    capacity, n_bytes()));
+  }
+  base_ = static_cast<std::byte*>(ggml_backend_buffer_get_base(buffer_.get()));
+}
+
+std::byte* KvBlock::k_row(int32_t g, int32_t slot) const {
+  assert(g >= 0 && g < shape_.n_head_kv && slot >= 0 && slot < capacity_);
+  return base_ + shape_.row_bytes() * (static_cast<size_t>(g) * capacity_ + slot);
+}
+
+std::byte* KvBlock::v_row(int32_t g, int32_t slot) const { return k_row(g, slot) + n_bytes() / 2; }
+
+ggml_fp16_t* KvBlock::v_column(int32_t g, int32_t x) const {
+  auto* v = reinterpret_cast<ggml_fp16_t*>(base_ + n_bytes() / 2);
+  return v + (static_cast<size_t>(g) * shape_.n_embd_head + x) * capacity_;
+}
+
+ggml_tensor* KvBlock::k(GraphArena& arena, int32_t first, int32_t n) const {
+  assert(n > 0 && first + n <= capacity_);
+  const size_t row = shape_.row_bytes();
+  return arena.view(buffer_.get(), k_row(0, first), shape_.type,
+                    {shape_.n_embd_head, n, shape_.n_head_kv}, row, row * capacity_);
+}
+
+ggml_tensor* KvBlock::v(GraphArena& arena, int32_t first, int32_t n) const {
+  assert(n > 0 && first + n <= capacity_);
+  if (is_v_transposed()) {
+    const size_t row = sizeof(ggml_fp16_t) * capacity_;
+    return arena.view(buffer_.get(), v_column(0, 0) + first, GGML_TYPE_F16,
+                      {n, shape_.n_embd_head, shape_.n_head_kv}, row, row * shape_.n_embd_head);
+  }
+  const size_t row = shape_.row_bytes();
+  return arena.view(buffer_.get(), v_row(0, first), shape_.type,
+                    {shape_.n_embd_head, n, shape_.n_head_kv}, row, row * capacity_);
+}
+
+void KvBlock::put(GraphArena& arena, int32_t first, ggml_tensor* k_new, ggml_tensor* v_new) const {
+  ggml_context* ctx = arena.ctx();
+  const auto n = static_cast<int32_t>(k_new->ne[2]);
+  const auto store_rows = [&](ggml_tensor* rows,
+                              ggml_tensor* to) {  // both [n_embd_head, n, n_head_kv]
+    for (int32_t g = 0; g < shape_.n_head_kv; ++g) {
+      // One copy a KV head: ggml quantises into contiguous targets only.
+      ggml_tensor* from = ggml_view_2d(ctx, rows, rows->ne[0], n, rows->nb[2], g * rows->nb[1]);
+      ggml_tensor* head = ggml_view_2d(ctx, to, to->ne[0], n, to->nb[1], g * to->nb[2]);
+      ggml_build_forward_expand(arena.graph(), ggml_cpy(ctx, from, head));
+    }
+  };
+  if (!is_v_transposed()) {
+    store_rows(k_new, k(arena, first, n));
+    store_rows(v_new, v(arena, first, n));
+    return;
+  }
+  ggml_build_forward_expand(
+      arena.graph(), ggml_cpy(ctx, ggml_permute(ctx, k_new, 0, 2, 1, 3), k(arena, first, n)));
+  ggml_build_forward_expand(
+      arena.graph(), ggml_cpy(ctx, ggml_permute(ctx, v_new, 1, 2, 0, 3), v(arena, first, n)));
+}
+
+void KvBlock::gather(int32_t g, std::span<const int32_t> slots, std::byte* k_rows,
+                     std::byte* v_rows) const {
+  const size_t row = shape_.row_bytes();
+  for (size_t i = 0; i < slots.size(); ++i) std::memcpy(k_rows + row * i, k_row(g, slots[i]), row);
+  if (!is_v_transposed()) {
+    for (size_t i = 0; i < slots.size(); ++i)
+      std::memcpy(v_rows + row * i, v_row(g, slots[i]), row);
+    return;
+  }
+  auto* out = reinterpret_cast<ggml_fp16_t*>(v_rows);
+  for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
+    const ggml_fp16_t* column = v_column(g, x);
+    for (size_t i = 0; i < slots.size(); ++i) out[i * shape_.n_embd_head + x] = column[slots[i]];
+  }
+}
+
+void KvBlock::scatter(int32_t g, int32_t first, int32_t n, const std::byte* k_rows,
+                      const std::byte* v_rows) {
+  if (n == 0) return;
+  assert(first >= 0 && first + n <= capacity_);
+  const size_t row = shape_.row_bytes();
+  std::memcpy(k_row(g, first), k_rows, row * n);
+  if (!is_v_transposed()) {
+    std::memcpy(v_row(g, first), v_rows, row * n);
+    return;
+  }
+  const auto* in = reinterpret_cast<const ggml_fp16_t*>(v_rows);
+  for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
+    ggml_fp16_t* column = v_column(g, x) + first;
+    for (int32_t i = 0; i < n; ++i) column[i] = in[static_cast<size_t>(i) * shape_.n_embd_head + x];
+  }
+}
+
+void KvBlock::replace(int32_t g, int32_t to, int32_t from) {
+  if (to == from) return;
+  const size_t row = shape_.row_bytes();
+  std::memcpy(k_row(g, to), k_row(g, from), row);
+  if (!is_v_transposed()) {
+    std::memcpy(v_row(g, to), v_row(g, from), row);
+    return;
+  }
+  for (int32_t x = 0; x < shape_.n_embd_head; ++x) v_column(g, x)[to] = v_column(g, x)[from];
+}
+
+void KvBlock::dequantize_k(int32_t g, int32_t slot, std::span<float> row) const {
+  assert(static_cast<int32_t>(row.size()) == shape_.n_embd_head);
+  ggml_get_type_traits(shape_.type)->to_float(k_row(g, slot), row.data(), shape_.n_embd_head);
+}
+
+}  // namespace reprise

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "core/backend.h"
+
+namespace reprise {
+
+// What one layer stores for each entry.
+struct KvShape {
+  int32_t n_embd_head = 0;
+  int32_t n_head_kv = 0;
+  ggml_type type = GGML_TYPE_F16;  // f16, q8_0 or q4_0, of K and of V
+
+  // Bytes of one K row, or of one V row, of one KV head.
+  size_t row_bytes() const { return ggml_row_size(type, n_embd_head); }
+  // Bytes of one entry in all KV heads, K and V.
+  int64_t entry_bytes() const { return 2 * static_cast<int64_t>(row_bytes()) * n_head_kv; }
+};
+
+// Throws Error when the type is no cache type or its blocks do not divide n_embd_head.
+void check_kv_shape(const KvShape& shape);
+
+// Keys and values of one layer in one piece: a slot is an entry's index, and each KV head may hold
+// another token in the same slot. F16 keeps V transposed per KV head, so that attention's second
+// product reads along rows; quantised types keep V in rows, as flash attention wants it. Nobody
+// outside needs to know: graphs take k(), v() and put(), everybody else moves whole rows of
+// n_embd_head values (row_bytes() each) with gather(), scatter() and replace().
+class KvBlock {
+ public:
+  // Throws Error when memory is short.
+  KvBlock(const KvShape& shape, int32_t capacity);
+
+  const KvShape& shape() const { return shape_; }
+  int32_t capacity() const { return capacity_; }
+  int64_t n_bytes() const { return shape_.entry_bytes() * capacity_; }
+  bool is_v_transposed() const { return shape_.type == GGML_TYPE_F16; }
+
+  // Graph tensors over slots [first, first + n): K [n_embd_head, n, n_head_kv], V [n, n_embd_head,
+  // n_head_kv] when transposed, else like K.
+  ggml_tensor* k(GraphArena& arena, int32_t first, int32_t n) const;
+  ggml_tensor* v(GraphArena& arena, int32_t first, int32_t n) const;
+  // Adds the nodes that store k and v [n_embd_head, n_head_kv, n_tokens] F32 in slots [first, first
+  // + n_tokens).
+  void put(GraphArena& arena, int32_t first, ggml_tensor* k, ggml_tensor* v) const;
+
+  // Copies the rows in `slots` of KV head g to k_rows and v_rows, one after the other.
+  void gather(int32_t g, std::span<const int32_t> slots, std::byte* k_rows,
+              std::byte* v_rows) const;
+  // Copies rows into slots first, first + 1, ... of KV head g.
+  void scatter(int32_t g, int32_t first, int32_t n, const std::byte* k_rows,
+               const std::byte* v_rows);
+  // Overwrites slot `to` of KV head g with slot `from`. Allocates nothing.
+  void replace(int32_t g, int32_t to, int32_t from);
+  // The K row of one slot as F32, for scoring outside a graph.
+  void dequantize_k(int32_t g, int32_t slot, std::span<float> row) const;
+
+ private:
+  struct BufferFree {
+    void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
+  };
+  std::byte* k_row(int32_t g, int32_t slot) const;
+  std::byte* v_row(int32_t g, int32_t slot) const;    // not transposed
+  ggml_fp16_t* v_column(int32_t g, int32_t x) const;  // transposed: value x of every slot
+
+  KvShape shape_;
+  int32_t capacity_;
+  std::unique_ptr<ggml_backend_buffer, BufferFree> buffer_;
+  std::byte* base_ = nullptr;
+};
+
+}  // namespace reprise
