@@ -1,84 +1,94 @@
 #include "cli/run.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
+#include "cli/generate_flags.h"
+#include "cli/run_ledger.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/tokenizer.h"
+#include "core/interrupt.h"
+#include "core/ledger.h"
+#include "core/progress.h"
+#include "engines/generate/answer.h"
+#include "engines/generate/prompt.h"
 #include "engines/generate/sequence.h"
+#include "engines/generate/text_model.h"
 
 namespace reprise {
 namespace {
 
-struct RunOptions {
-  std::string model;
+constexpr size_t kMaxDocumentBytes = size_t{256} << 20;
+
+struct RunFlags {
+  GenerateFlags generate;
   std::string prompt;
-  int32_t max_tokens = 256;
-  int32_t n_threads = 0;
+  std::string file;
+  std::string truncate;
+  std::string compress_after = "prompt";
+  std::string ledger = "table";
   bool is_raw = false;
 };
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+bool is_pipe(int descriptor) {
+  struct stat status {};
+  return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-void run(const RunOptions& options) {
-  auto file = std::make_shared<GgufFile>(GgufFile::open(options.model));
-  const auto model = DecoderModel::load(file);
-  const Tokenizer tokenizer = Tokenizer::load(options.model);
-  const Backend backend(options.n_threads);
-  Sequence sequence(model, backend);
-  const std::string text =
-      options.is_raw
-          ? options.prompt
-          : fmt::format("<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n", options.prompt);
-  const std::vector<int32_t> tokens = tokenizer.tokenize(text, true, true);
-  const auto n_prompt = static_cast<int32_t>(tokens.size());
-  if (n_prompt + options.max_tokens > model->hparams().n_ctx_train) {
-    throw Error(
-        fmt::format("the prompt is {} tokens, with {} of answer it exceeds the model's context of "
-                    "{}; shorten it",
-                    n_prompt, options.max_tokens, model->hparams().n_ctx_train));
+UserMessage read_message(const RunFlags& flags) {
+  UserMessage user;
+  user.question = flags.prompt;
+  const bool reads_pipe = flags.file.empty() && is_pipe(STDIN_FILENO);
+  const std::string path = reads_pipe ? "-" : flags.file;
+  if (!path.empty()) {
+    user.document = read_file(path, kMaxDocumentBytes);
+    while (user.document.ends_with('\n')) user.document.pop_back();
   }
-  sequence.reserve(n_prompt + options.max_tokens);
-  auto start = std::chrono::steady_clock::now();
-  std::span<const float> logits = sequence.extend(tokens);
-  const double prefill_s = seconds_since(start);
-  start = std::chrono::steady_clock::now();
-  int32_t n_answer = 0;
-  while (n_answer < options.max_tokens) {
-    const auto token =
-        static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    if (tokenizer.is_end(token)) break;
-    ++n_answer;
-    const std::string piece = tokenizer.piece(token);
-    std::fwrite(piece.data(), 1, piece.size(), stdout);
-    std::fflush(stdout);
-    logits = sequence.extend(std::span(&token, 1));
+  if (user.text().empty()) {
+    throw Error("nothing to answer: give a message with -p TEXT, a document with -f FILE, or both");
   }
-  std::fputc('\n', stdout);
-  fmt::print(stderr,
-             "prompt {} tokens in {:.1f} s, answer {} tokens at {:.0f}/s, cache {:.1f} MiB\n",
-             n_prompt, prefill_s, n_answer, n_answer / seconds_since(start),
-             sequence.kv().n_bytes() / 1048576.0);
+  return user;
+}
+
+// Refuses, or cuts, a prompt that leaves no room for the answer.
+void fit_context(const RunFlags& flags, const DecoderHparams& hp, Prompt& prompt) {
+  const int32_t max_tokens = flags.generate.answer.max_tokens;
+  const auto n_prompt = static_cast<int32_t>(prompt.tokens.size());
+  const int32_t n_ctx = flags.generate.n_ctx == 0 ? hp.n_ctx_train : flags.generate.n_ctx;
+  if (n_ctx > hp.n_ctx_train) {
+    throw Error(fmt::format("--ctx {}: the model was trained for {} tokens; lower --ctx", n_ctx,
+                            hp.n_ctx_train));
+  }
+  if (n_prompt + max_tokens <= n_ctx) return;
+  if (flags.truncate.empty()) {
+    throw Error(fmt::format(
+        "the prompt has {} tokens and the answer may have {}, together {} more than the context of "
+        "{}; shorten the prompt, lower --max-tokens{}, or cut its middle with --truncate middle",
+        n_prompt, max_tokens, n_prompt + max_tokens - n_ctx, n_ctx,
+        n_ctx < hp.n_ctx_train ? ", raise --ctx" : ""));
+  }
+  if (max_tokens + 2 > n_ctx) {
+    throw Error(fmt::format("--max-tokens {} leaves no room for a prompt in a context of {}",
+                            max_tokens, n_ctx));
+  }
+  const int32_t n_cut = cut_middle(prompt, n_ctx - max_tokens);
+  fmt::print(stderr, "reprise: {} of {} prompt tokens were cut out of the middle\n", n_cut,
+             n_prompt);
+}
+
+void print_choice(const TextModel& model, const TokenChoice& choice) {
+  const auto show = [&](const TokenLogprob& t) {
+    return fmt::format("{:?}:{:.3f}", model.tokenizer.piece(t.token), t.logprob);
+  };
+  std::string line = show(choice.chosen) + " |";
+  for (const TokenLogprob& other : choice.top) line += " " + show(other);
+  fmt::print(stderr, "{}\n", line);
 }
 
 }  // namespace
-
-void add_run(CLI::App& app) {
-  auto options = std::make_shared<RunOptions>();
-  CLI::App* verb = app.add_subcommand("run", "one answer of a model, on standard output");
-  verb->add_option("model", options->model, "path of a GGUF file")->required();
-  verb->add_option("-p,--prompt", options->prompt, "the user's message")->required();
-  verb->add_option("--max-tokens", options->max_tokens, "longest answer, in tokens")
-      ->check(CLI::Range(1, 1 << 20));
-  verb->add_option("--threads", options->n_threads, "compute threads, 0 for all cores");
-  verb->add_flag("--raw", options->is_raw, "give the prompt as it is, without a chat template");
-  verb->callback([options] { run(*options); });
-}
-
 }  // namespace reprise

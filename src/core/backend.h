@@ -38,6 +38,7 @@ class GraphArena {
   GraphArena(const GraphArena&) = delete;
   GraphArena& operator=(const GraphArena&) = delete;
 
+  int32_t n_threads() const { return backend_.n_threads(); }
   // Forgets the last graph and starts an empty one.
   void begin();
   ggml_context* ctx() const { return ctx_; }

@@ -8,12 +8,50 @@
 #include "core/error.h"
 
 namespace reprise {
+namespace {
+
+// One value of n slots: between a column of the transposed V and rows of row_bytes. Value is an
+// integer of the value's size: bits move, nothing converts.
+template <class Value>
+void gather_values(const std::byte* column, std::span<const int32_t> slots, std::byte* rows,
+                   size_t row_bytes) {
+  const auto* values = reinterpret_cast<const Value*>(column);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    std::memcpy(rows + row_bytes * i, values + slots[i], sizeof(Value));
+  }
+}
+
+void gather_column(const std::byte* column, std::span<const int32_t> slots, size_t value_bytes,
+                   std::byte* rows, size_t row_bytes) {
+  if (value_bytes == sizeof(uint16_t)) {
+    gather_values<uint16_t>(column, slots, rows, row_bytes);
+  } else {
+    gather_values<uint32_t>(column, slots, rows, row_bytes);
+  }
+}
+
+template <class Value>
+void scatter_values(const std::byte* rows, size_t row_bytes, int32_t n, std::byte* column) {
+  auto* values = reinterpret_cast<Value*>(column);
+  for (int32_t i = 0; i < n; ++i) std::memcpy(values + i, rows + row_bytes * i, sizeof(Value));
+}
+
+void scatter_column(const std::byte* rows, size_t row_bytes, int32_t n, size_t value_bytes,
+                    std::byte* column) {
+  if (value_bytes == sizeof(uint16_t)) {
+    scatter_values<uint16_t>(rows, row_bytes, n, column);
+  } else {
+    scatter_values<uint32_t>(rows, row_bytes, n, column);
+  }
+}
+
+}  // namespace
 
 void check_kv_shape(const KvShape& shape) {
-  const bool is_known =
-      shape.type == GGML_TYPE_F16 || shape.type == GGML_TYPE_Q8_0 || shape.type == GGML_TYPE_Q4_0;
+  const bool is_known = shape.type == GGML_TYPE_F32 || shape.type == GGML_TYPE_F16 ||
+                        shape.type == GGML_TYPE_Q8_0 || shape.type == GGML_TYPE_Q4_0;
   if (!is_known)
-    throw Error(fmt::format("KV cache type {}: f16, q8_0 and q4_0 are built in",
+    throw Error(fmt::format("KV cache type {}: f32, f16, q8_0 and q4_0 are built in",
                             ggml_type_name(shape.type)));
   if (shape.n_embd_head % ggml_blck_size(shape.type) != 0) {
     throw Error(fmt::format(
@@ -22,7 +60,8 @@ void check_kv_shape(const KvShape& shape) {
   }
 }
 
-KvBlock::KvBlock(const KvShape& shape, int32_t capacity) : shape_(shape), capacity_(capacity) {
+KvBlock::KvBlock(const KvShape& shape, int32_t capacity, KvMemory& memory)
+    : shape_(shape), capacity_(capacity), counted_(memory, shape.entry_bytes() * capacity) {
   assert(capacity > 0);
   buffer_.reset(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), n_bytes()));
   if (buffer_ == nullptr) {
@@ -41,9 +80,9 @@ std::byte* KvBlock::k_row(int32_t g, int32_t slot) const {
 
 std::byte* KvBlock::v_row(int32_t g, int32_t slot) const { return k_row(g, slot) + n_bytes() / 2; }
 
-ggml_fp16_t* KvBlock::v_column(int32_t g, int32_t x) const {
-  auto* v = reinterpret_cast<ggml_fp16_t*>(base_ + n_bytes() / 2);
-  return v + (static_cast<size_t>(g) * shape_.n_embd_head + x) * capacity_;
+std::byte* KvBlock::v_column(int32_t g, int32_t x) const {
+  const size_t i_column = static_cast<size_t>(g) * shape_.n_embd_head + x;
+  return base_ + n_bytes() / 2 + value_bytes() * capacity_ * i_column;
 }
 
 ggml_tensor* KvBlock::k(GraphArena& arena, int32_t first, int32_t n) const {
@@ -56,8 +95,8 @@ ggml_tensor* KvBlock::k(GraphArena& arena, int32_t first, int32_t n) const {
 ggml_tensor* KvBlock::v(GraphArena& arena, int32_t first, int32_t n) const {
   assert(n > 0 && first + n <= capacity_);
   if (is_v_transposed()) {
-    const size_t row = sizeof(ggml_fp16_t) * capacity_;
-    return arena.view(buffer_.get(), v_column(0, 0) + first, GGML_TYPE_F16,
+    const size_t row = value_bytes() * capacity_;
+    return arena.view(buffer_.get(), v_column(0, 0) + value_bytes() * first, shape_.type,
                       {n, shape_.n_embd_head, shape_.n_head_kv}, row, row * shape_.n_embd_head);
   }
   const size_t row = shape_.row_bytes();
@@ -97,10 +136,8 @@ void KvBlock::gather(int32_t g, std::span<const int32_t> slots, std::byte* k_row
       std::memcpy(v_rows + row * i, v_row(g, slots[i]), row);
     return;
   }
-  auto* out = reinterpret_cast<ggml_fp16_t*>(v_rows);
   for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
-    const ggml_fp16_t* column = v_column(g, x);
-    for (size_t i = 0; i < slots.size(); ++i) out[i * shape_.n_embd_head + x] = column[slots[i]];
+    gather_column(v_column(g, x), slots, value_bytes(), v_rows + value_bytes() * x, row);
   }
 }
 
@@ -114,10 +151,9 @@ void KvBlock::scatter(int32_t g, int32_t first, int32_t n, const std::byte* k_ro
     std::memcpy(v_row(g, first), v_rows, row * n);
     return;
   }
-  const auto* in = reinterpret_cast<const ggml_fp16_t*>(v_rows);
   for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
-    ggml_fp16_t* column = v_column(g, x) + first;
-    for (int32_t i = 0; i < n; ++i) column[i] = in[static_cast<size_t>(i) * shape_.n_embd_head + x];
+    scatter_column(v_rows + value_bytes() * x, row, n, value_bytes(),
+                   v_column(g, x) + value_bytes() * first);
   }
 }
 
@@ -129,12 +165,27 @@ void KvBlock::replace(int32_t g, int32_t to, int32_t from) {
     std::memcpy(v_row(g, to), v_row(g, from), row);
     return;
   }
-  for (int32_t x = 0; x < shape_.n_embd_head; ++x) v_column(g, x)[to] = v_column(g, x)[from];
+  const size_t value = value_bytes();
+  for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
+    std::memcpy(v_column(g, x) + value * to, v_column(g, x) + value * from, value);
+  }
 }
 
-void KvBlock::dequantize_k(int32_t g, int32_t slot, std::span<float> row) const {
-  assert(static_cast<int32_t>(row.size()) == shape_.n_embd_head);
-  ggml_get_type_traits(shape_.type)->to_float(k_row(g, slot), row.data(), shape_.n_embd_head);
+void KvBlock::shift(int32_t to, int32_t from, int32_t n) {
+  assert(to >= 0 && from >= 0 && to + n <= capacity_ && from + n <= capacity_);
+  if (n == 0 || to == from) return;
+  const size_t row = shape_.row_bytes();
+  for (int32_t g = 0; g < shape_.n_head_kv; ++g) {
+    std::memmove(k_row(g, to), k_row(g, from), row * n);
+    if (!is_v_transposed()) {
+      std::memmove(v_row(g, to), v_row(g, from), row * n);
+      continue;
+    }
+    for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
+      const size_t value = value_bytes();
+      std::memmove(v_column(g, x) + value * to, v_column(g, x) + value * from, value * n);
+    }
+  }
 }
 
 }  // namespace reprise

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/backend.h"
+#include "core/kv_memory.h"
 
 namespace reprise {
 
@@ -13,7 +14,7 @@ namespace reprise {
 struct KvShape {
   int32_t n_embd_head = 0;
   int32_t n_head_kv = 0;
-  ggml_type type = GGML_TYPE_F16;  // f16, q8_0 or q4_0, of K and of V
+  ggml_type type = GGML_TYPE_F16;  // f32, f16, q8_0 or q4_0, of K and of V
 
   // Bytes of one K row, or of one V row, of one KV head.
   size_t row_bytes() const { return ggml_row_size(type, n_embd_head); }
@@ -25,19 +26,19 @@ struct KvShape {
 void check_kv_shape(const KvShape& shape);
 
 // Keys and values of one layer in one piece: a slot is an entry's index, and each KV head may hold
-// another token in the same slot. F16 keeps V transposed per KV head, so that attention's second
-// product reads along rows; quantised types keep V in rows, as flash attention wants it. Nobody
-// outside needs to know: graphs take k(), v() and put(), everybody else moves whole rows of
+// another token in the same slot. F32 and F16 keep V transposed per KV head, so that attention's
+// second product reads along rows; quantised types keep V in rows, as flash attention wants it.
+// Nobody outside needs to know: graphs take k(), v() and put(), everybody else moves whole rows of
 // n_embd_head values (row_bytes() each) with gather(), scatter() and replace().
 class KvBlock {
  public:
   // Throws Error when memory is short.
-  KvBlock(const KvShape& shape, int32_t capacity);
+  KvBlock(const KvShape& shape, int32_t capacity, KvMemory& memory);
 
   const KvShape& shape() const { return shape_; }
   int32_t capacity() const { return capacity_; }
   int64_t n_bytes() const { return shape_.entry_bytes() * capacity_; }
-  bool is_v_transposed() const { return shape_.type == GGML_TYPE_F16; }
+  bool is_v_transposed() const { return !ggml_is_quantized(shape_.type); }
 
   // Graph tensors over slots [first, first + n): K [n_embd_head, n, n_head_kv], V [n, n_embd_head,
   // n_head_kv] when transposed, else like K.
@@ -55,19 +56,22 @@ class KvBlock {
                const std::byte* v_rows);
   // Overwrites slot `to` of KV head g with slot `from`. Allocates nothing.
   void replace(int32_t g, int32_t to, int32_t from);
-  // The K row of one slot as F32, for scoring outside a graph.
-  void dequantize_k(int32_t g, int32_t slot, std::span<float> row) const;
+  // Moves slots [from, from + n) of every KV head to [to, to + n). Allocates nothing.
+  void shift(int32_t to, int32_t from, int32_t n);
 
  private:
   struct BufferFree {
     void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
   };
   std::byte* k_row(int32_t g, int32_t slot) const;
-  std::byte* v_row(int32_t g, int32_t slot) const;    // not transposed
-  ggml_fp16_t* v_column(int32_t g, int32_t x) const;  // transposed: value x of every slot
+  std::byte* v_row(int32_t g, int32_t slot) const;  // not transposed
+  // Transposed V: value x of every slot of head g.
+  std::byte* v_column(int32_t g, int32_t x) const;
+  size_t value_bytes() const { return shape_.row_bytes() / shape_.n_embd_head; }
 
   KvShape shape_;
   int32_t capacity_;
+  KvBytes counted_;
   std::unique_ptr<ggml_backend_buffer, BufferFree> buffer_;
   std::byte* base_ = nullptr;
 };

@@ -2,86 +2,171 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <numeric>
 
 #include "core/error.h"
 
 namespace reprise {
 namespace {
 
-constexpr size_t kValueBytes = 2;  // F16
-
-int64_t block_bytes(const KvLayerShape& shape, int64_t capacity) {
-  return 2 * static_cast<int64_t>(kValueBytes) * shape.n_embd_head * shape.n_head_kv * capacity;
-}
+constexpr int32_t kGrowth = 256;  // entries by which a layer without a reservation grows
 
 }  // namespace
 
 KvStore::KvStore(std::vector<KvLayerShape> shapes) {
-  layers_.resize(shapes.size());
-  for (size_t il = 0; il < shapes.size(); ++il) layers_[il].shape = shapes[il];
+  for (KvLayerShape& shape : shapes) {
+    check_kv_shape(shape.kv);
+    layers_.emplace_back().shape = shape;
+  }
+}
+
+int32_t KvStore::capacity(int32_t il) const {
+  return layers_[il].block ? layers_[il].block->capacity() : 0;
+}
+
+int64_t KvStore::n_held_bytes() const {
+  int64_t sum = 0;
+  for (const Layer& layer : layers_) sum += layer.shape.entry_bytes() * layer.count;
+  return sum;
+}
+
+void KvStore::resize(Layer& layer, int32_t capacity) {
+  const KvShape& kv = layer.shape.kv;
+  const int32_t n_keep = layer.count;
+  const int32_t old_capacity = layer.block ? layer.block->capacity() : 0;
+  KvBlock block(kv, capacity, *memory_);
+  std::vector<int32_t> positions(static_cast<size_t>(kv.n_head_kv) * capacity);
+  std::vector<std::byte> rows(2 * kv.row_bytes() * n_keep);
+  std::vector<int32_t> slots(n_keep);
+  std::iota(slots.begin(), slots.end(), 0);
+  for (int32_t g = 0; g < kv.n_head_kv && n_keep > 0; ++g) {
+    std::byte* v_rows = rows.data() + kv.row_bytes() * n_keep;
+    layer.block->gather(g, slots, rows.data(), v_rows);
+    block.scatter(g, 0, n_keep, rows.data(), v_rows);
+    std::copy_n(layer.positions.begin() + static_cast<int64_t>(g) * old_capacity, n_keep,
+                positions.begin() + static_cast<int64_t>(g) * capacity);
+  }
+  layer.block = std::move(block);
+  layer.positions = std::move(positions);
+  layer.counted.emplace(*memory_, static_cast<int64_t>(sizeof(int32_t)) * kv.n_head_kv * capacity);
+}
+
+void KvStore::reserve(int32_t il, int32_t n_entries) {
+  const int32_t n_swa = layers_[il].shape.n_swa;
+  if (n_swa > 0) n_entries = std::min(n_entries, n_swa + kMaxPass);
+  if (n_entries > capacity(il)) resize(layers_[il], n_entries);
+}
+
+void KvStore::make_room(int32_t il, int32_t n_new) {
+  Layer& layer = layers_[il];
+  const int32_t n_needed = layer.count + n_new;
+  if (n_needed <= capacity(il)) return;
+  const int32_t n_swa = layer.shape.n_swa;
+  if (n_swa > 0 && capacity(il) == n_swa + kMaxPass) {
+    assert(n_new <= kMaxPass);
+    const int32_t n_keep = std::min(layer.count, n_swa - 1);  // all that the next token still sees
+    const int32_t n_drop = layer.count - n_keep;
+    layer.block->shift(0, n_drop, n_keep);
+    for (int32_t g = 0; g < layer.shape.kv.n_head_kv; ++g) {
+      const auto head = layer.positions.begin() + static_cast<int64_t>(g) * capacity(il);
+      std::copy(head + n_drop, head + layer.count, head);
+    }
+    layer.count = n_keep;
+    return;
+  }
+  reserve(il, n_swa > 0 ? n_swa + kMaxPass : (n_needed + kGrowth - 1) / kGrowth * kGrowth);
+}
+
+void KvStore::commit(int32_t il, int32_t n, int32_t first_position) {
+  Layer& layer = layers_[il];
+  assert(layer.count + n <= capacity(il));
+  for (int32_t g = 0; g < layer.shape.kv.n_head_kv; ++g) {
+    const auto first = layer.positions.begin() + static_cast<int64_t>(g) * capacity(il);
+    std::iota(first + layer.count, first + layer.count + n, first_position);
+  }
+  layer.count += n;
+}
+
+void KvStore::truncate(int32_t il, int32_t n) {
+  assert(n <= layers_[il].count);
+  layers_[il].count = n;
+}
+
+void KvStore::replace(int32_t il, int32_t g, int32_t to, int32_t from) {
+  Layer& layer = layers_[il];
+  layer.block->replace(g, to, from);
+  const auto head = layer.positions.begin() + static_cast<int64_t>(g) * capacity(il);
+  head[to] = head[from];
+}
+
+void KvStore::adopt(int32_t il, KvPages pages, int32_t position_offset, int32_t n_growth) {
+  Layer& layer = layers_[il];
+  const int32_t n_new = pages.count();
+  if (layer.count + n_new + n_growth > capacity(il)) {
+    resize(layer, layer.count + n_new + n_growth);
+  }
+  std::vector<int32_t> slots(n_new);
+  for (int32_t g = 0; g < layer.shape.kv.n_head_kv; ++g) {
+    pages.copy_to(g, *layer.block, layer.count, slots);
+    const auto first =
+        layer.positions.begin() + static_cast<int64_t>(g) * capacity(il) + layer.count;
+    std::transform(slots.begin(), slots.end(), first,
+                   [&](int32_t slot) { return slot + position_offset; });
+  }
+  layer.count += n_new;
+}
+
+// Layout: count, then for each KV head its positions, K rows and V rows.
+std::vector<std::byte> KvStore::save_layer(int32_t il) const {
+  const Layer& layer = layers_[il];
+  const KvShape& kv = layer.shape.kv;
+  const int32_t n = layer.count;
+  std::vector<std::byte> bytes(sizeof(int32_t) + layer.shape.entry_bytes() * n);
+  std::memcpy(bytes.data(), &n, sizeof n);
+  std::vector<int32_t> slots(n);
+  std::iota(slots.begin(), slots.end(), 0);
+  std::byte* to = bytes.data() + sizeof n;
+  for (int32_t g = 0; g < kv.n_head_kv && n > 0; ++g) {
+    std::memcpy(to, layer.positions.data() + static_cast<size_t>(g) * capacity(il),
+                sizeof(int32_t) * n);
+    to += sizeof(int32_t) * n;
+    layer.block->gather(g, slots, to, to + kv.row_bytes() * n);
+    to += 2 * kv.row_bytes() * n;
+  }
+  return bytes;
+}
+
+void KvStore::restore_layer(int32_t il, std::span<const std::byte> bytes) {
+  Layer& layer = layers_[il];
+  const KvShape& kv = layer.shape.kv;
+  int32_t n = 0;
+  if (bytes.size() >= sizeof n) std::memcpy(&n, bytes.data(), sizeof n);
+  const int32_t most = layer.shape.n_swa > 0 ? layer.shape.n_swa + kMaxPass : INT32_MAX / 2;
+  if (bytes.size() < sizeof n || n < 0 || n > most ||
+      bytes.size() != sizeof n + static_cast<size_t>(layer.shape.entry_bytes()) * n) {
+    throw Error(
+        fmt::format("layer {} of a saved KV cache has {} bytes for {} entries; it is damaged "
+                    "or belongs to another model",
+                    il, bytes.size(), n));
+  }
+  layer.count = 0;
+  reserve(il, n);
+  const std::byte* from = bytes.data() + sizeof n;
+  for (int32_t g = 0; g < kv.n_head_kv && n > 0; ++g) {
+    std::memcpy(layer.positions.data() + static_cast<size_t>(g) * capacity(il), from,
+                sizeof(int32_t) * n);
+    from += sizeof(int32_t) * n;
+    layer.block->scatter(g, 0, n, from, from + kv.row_bytes() * n);
+    from += 2 * kv.row_bytes() * n;
+  }
+  layer.count = n;
 }
 
 void KvStore::clear() {
   for (Layer& layer : layers_) layer.count = 0;
-}
-
-void KvStore::reserve(int32_t il, int32_t n_entries) {
-  Layer& layer = layers_[il];
-  if (n_entries <= layer.capacity) return;
-  const int64_t n_bytes = block_bytes(layer.shape, n_entries);
-  std::unique_ptr<ggml_backend_buffer, BufferFree> grown(
-      ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), n_bytes));
-  if (grown == nullptr) {
-    throw Error(fmt::format(
-        "KV cache: {} entries of layer {} need {} bytes, which are not free; lower --ctx",
-        n_entries, il, n_bytes));
-  }
-  if (layer.count > 0) {
-    const auto* from =
-        static_cast<const std::byte*>(ggml_backend_buffer_get_base(layer.buffer.get()));
-    auto* to = static_cast<std::byte*>(ggml_backend_buffer_get_base(grown.get()));
-    const size_t row = kValueBytes * layer.shape.n_embd_head;
-    for (int32_t g = 0; g < layer.shape.n_head_kv; ++g) {
-      std::memcpy(to + row * n_entries * g, from + row * layer.capacity * g, row * layer.count);
-    }
-    const int64_t n_rows = static_cast<int64_t>(layer.shape.n_embd_head) * layer.shape.n_head_kv;
-    const size_t v_from = kValueBytes * n_rows * layer.capacity;
-    const size_t v_to = kValueBytes * n_rows * n_entries;
-    for (int64_t r = 0; r < n_rows; ++r) {
-      std::memcpy(to + v_to + kValueBytes * n_entries * r,
-                  from + v_from + kValueBytes * layer.capacity * r, kValueBytes * layer.count);
-    }
-  }
-  layer.buffer = std::move(grown);
-  layer.capacity = n_entries;
-}
-
-int64_t KvStore::n_bytes() const {
-  int64_t sum = 0;
-  for (const Layer& layer : layers_) sum += block_bytes(layer.shape, layer.capacity);
-  return sum;
-}
-
-ggml_tensor* KvStore::k(GraphArena& arena, int32_t il, int32_t first, int32_t n) const {
-  const Layer& layer = layers_[il];
-  assert(first >= 0 && n > 0 && first + n <= layer.capacity);
-  auto* base = static_cast<std::byte*>(ggml_backend_buffer_get_base(layer.buffer.get()));
-  const size_t row = kValueBytes * layer.shape.n_embd_head;
-  return arena.view(layer.buffer.get(), base + row * first, GGML_TYPE_F16,
-                    {layer.shape.n_embd_head, n, layer.shape.n_head_kv}, row, row * layer.capacity);
-}
-
-ggml_tensor* KvStore::v(GraphArena& arena, int32_t il, int32_t first, int32_t n) const {
-  const Layer& layer = layers_[il];
-  assert(first >= 0 && n > 0 && first + n <= layer.capacity);
-  auto* base = static_cast<std::byte*>(ggml_backend_buffer_get_base(layer.buffer.get())) +
-               block_bytes(layer.shape, layer.capacity) / 2;
-  const size_t row = kValueBytes * layer.capacity;
-  return arena.view(layer.buffer.get(), base + kValueBytes * first, GGML_TYPE_F16,
-                    {n, layer.shape.n_embd_head, layer.shape.n_head_kv}, row,
-                    row * layer.shape.n_embd_head);
 }
 
 }  // namespace reprise

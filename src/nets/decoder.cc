@@ -49,8 +49,23 @@ DecoderQkv decoder_qkv(ggml_context* ctx, const DecoderModel& model, int32_t il,
   return out;
 }
 
-ggml_tensor* decoder_attention(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
-                               const KvView& kv) {
+ggml_tensor* decoder_attention_probs(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
+                                     const KvView& kv) {
+  const DecoderHparams& hp = model.hparams();
+  const int64_t n_tokens = q->ne[2];
+  if (n_tokens == 1 && kv.mask == nullptr) {
+    // The query heads of one KV head side by side: each cached byte is read once.
+    q = ggml_reshape_3d(ctx, q, hp.n_embd_head, hp.n_head / hp.n_head_kv, hp.n_head_kv);
+    ggml_tensor* kq = ggml_mul_mat(ctx, kv.k, q);  // [n_kv, n_head / n_head_kv, n_head_kv]
+    return ggml_soft_max_ext(ctx, kq, nullptr, hp.attn_scale, 0);
+  }
+  ggml_tensor* kq = ggml_mul_mat(ctx, kv.k, ggml_permute(ctx, q, 0, 2, 1, 3));
+  ggml_prec_set_acc(kq, GGML_PREC_F32);
+  return ggml_soft_max_ext(ctx, kq, kv.mask, hp.attn_scale, 0);
+}
+
+DecoderAttention decoder_attention(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
+                                   const KvView& kv) {
   const DecoderHparams& hp = model.hparams();
   const int64_t n_tokens = q->ne[2];
   const int64_t n_out = static_cast<int64_t>(hp.n_embd_head) * hp.n_head;
@@ -58,22 +73,16 @@ ggml_tensor* decoder_attention(ggml_context* ctx, const DecoderModel& model, ggm
     ggml_tensor* q_heads = ggml_permute(ctx, q, 0, 2, 1, 3);  // [n_embd_head, n_tokens, n_head]
     ggml_tensor* out = ggml_flash_attn_ext(ctx, q_heads, kv.k, kv.v, kv.mask, hp.attn_scale, 0, 0);
     ggml_prec_set_acc(out, GGML_PREC_F32);
-    return ggml_reshape_2d(ctx, out, n_out, n_tokens);
+    return {ggml_reshape_2d(ctx, out, n_out, n_tokens), nullptr};
   }
-  if (n_tokens == 1 && kv.mask == nullptr) {
-    // The query heads of one KV head side by side: each cached byte is read once.
-    ggml_tensor* q_group =
-        ggml_reshape_3d(ctx, q, hp.n_embd_head, hp.n_head / hp.n_head_kv, hp.n_head_kv);
-    ggml_tensor* kq = ggml_mul_mat(ctx, kv.k, q_group);  // [n_kv, n_head / n_head_kv, n_head_kv]
-    kq = ggml_soft_max_ext(ctx, kq, kv.mask, hp.attn_scale, 0);
-    return ggml_reshape_2d(ctx, ggml_mul_mat(ctx, kv.v, kq), n_out, 1);
+  ggml_tensor* probs = decoder_attention_probs(ctx, model, q, kv);
+  ggml_tensor* kqv = ggml_mul_mat(ctx, kv.v, probs);
+  if (n_tokens == 1) {
+    return {ggml_reshape_2d(ctx, kqv, n_out, 1),
+            ggml_reshape_3d(ctx, probs, probs->ne[0], 1, hp.n_head)};
   }
-  ggml_tensor* kq =
-      ggml_mul_mat(ctx, kv.k, ggml_permute(ctx, q, 0, 2, 1, 3));  // [n_kv, n_tokens, n_head]
-  ggml_prec_set_acc(kq, GGML_PREC_F32);
-  kq = ggml_soft_max_ext(ctx, kq, kv.mask, hp.attn_scale, 0);
-  ggml_tensor* kqv = ggml_mul_mat(ctx, kv.v, kq);  // [n_embd_head, n_tokens, n_head]
-  return ggml_cont_2d(ctx, ggml_permute(ctx, kqv, 0, 2, 1, 3), n_out, n_tokens);
+  // [n_embd_head, n_tokens, n_head] to heads of one token side by side
+  return {ggml_cont_2d(ctx, ggml_permute(ctx, kqv, 0, 2, 1, 3), n_out, n_tokens), probs};
 }
 
 ggml_tensor* decoder_layer_rest(ggml_context* ctx, const DecoderModel& model, int32_t il,

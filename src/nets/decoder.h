@@ -25,8 +25,7 @@ struct DecoderQkv {
 struct KvView {
   ggml_tensor* k = nullptr;     // [n_embd_head, n_kv, n_head_kv]
   ggml_tensor* v = nullptr;     // [n_kv, n_embd_head, n_head_kv] if is_v_transposed, else like k
-  ggml_tensor* mask = nullptr;  // [n_kv, n_tokens] F32 (F16 for flash), 0 or -inf; null: every
-                                // query sees everything
+  ggml_tensor* mask = nullptr;  // [n_kv, n_tokens] F16, 0 or -inf; null: every query sees all
   bool is_v_transposed = false;
 };
 
@@ -37,10 +36,20 @@ ggml_tensor* decoder_embed(ggml_context* ctx, const DecoderModel& model, ggml_te
 DecoderQkv decoder_qkv(ggml_context* ctx, const DecoderModel& model, int32_t il, ggml_tensor* x,
                        const DecoderBatch& batch);
 
-// [n_embd_head * n_head, n_tokens] F32. With a transposed V: two matrix products around a softmax;
-// otherwise ggml's flash attention, which takes quantised K and V.
-ggml_tensor* decoder_attention(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
-                               const KvView& kv);
+struct DecoderAttention {
+  ggml_tensor* out = nullptr;    // [n_embd_head * n_head, n_tokens] F32
+  ggml_tensor* probs = nullptr;  // [n_kv, n_tokens, n_head] F32, contiguous; null with flash
+};
+
+// With a transposed V: two matrix products around a softmax; otherwise ggml's flash attention,
+// which takes quantised K and V.
+DecoderAttention decoder_attention(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
+                                   const KvView& kv);
+
+// The softmax of q [n_embd_head, n_head, n_tokens] over the keys alone, for statistics beside flash
+// attention: [n_kv, n_tokens, n_head] F32.
+ggml_tensor* decoder_attention_probs(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
+                                     const KvView& kv);
 
 // The rest of layer il after its attention: output projection, residuals, feed-forward. x as in
 // decoder_qkv, attention from decoder_attention. Returns the next residual stream [n_embd,

@@ -3,136 +3,195 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
-#include <limits>
-#include <numeric>
 
 #include "core/error.h"
+#include "engines/generate/cascade_prefill.h"
+#include "engines/generate/turn_budget.h"
 
 namespace reprise {
 namespace {
 
-constexpr int32_t kChunk = 512;   // tokens in one prefill pass
-constexpr int32_t kGrowth = 256;  // entries by which a full cache grows
-
-std::vector<KvLayerShape> kv_shapes(const DecoderHparams& hp) {
-  return std::vector<KvLayerShape>(hp.n_layer, {hp.n_embd_head, hp.n_head_kv});
+ggml_type to_ggml(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return GGML_TYPE_F32;
+    case KvType::kF16:
+      return GGML_TYPE_F16;
+    case KvType::kQ8_0:
+      return GGML_TYPE_Q8_0;
+    case KvType::kQ4_0:
+      return GGML_TYPE_Q4_0;
+  }
+  return GGML_TYPE_F16;
 }
+
+std::vector<KvLayerShape> kv_shapes(const DecoderHparams& hp, KvType type) {
+  std::vector<KvLayerShape> shapes;
+  for (int32_t il = 0; il < hp.n_layer; ++il) {
+    shapes.push_back({{hp.n_embd_head, hp.n_head_kv, to_ggml(type)}, hp.is_swa[il] ? hp.n_swa : 0});
+  }
+  return shapes;
+}
+
+// Puts a sequence back to where it was when a prefill fails half-way.
+class Rollback {
+ public:
+  explicit Rollback(DecoderState& state) : state_(state), n_past_(state.n_past) {
+    for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
+      counts_.push_back(state.kv.count(il));
+      if (state.kv.shape(il).n_swa > 0) windows_.push_back({il, state.kv.save_layer(il)});
+    }
+  }
+  ~Rollback() {
+    if (is_done_) return;
+    state_.n_past = n_past_;
+    for (const auto& [il, bytes] : windows_) state_.kv.restore_layer(il, bytes);
+    for (int32_t il = 0; il < state_.kv.n_layer(); ++il) {
+      if (state_.kv.shape(il).n_swa == 0) state_.kv.truncate(il, counts_[il]);
+    }
+  }
+  Rollback(const Rollback&) = delete;
+  Rollback& operator=(const Rollback&) = delete;
+  void dismiss() { is_done_ = true; }
+
+ private:
+  DecoderState& state_;
+  int32_t n_past_;
+  std::vector<int32_t> counts_;
+  std::vector<std::pair<int32_t, std::vector<std::byte>>> windows_;  // they forget as they go
+  bool is_done_ = false;
+};
 
 }  // namespace
 
-Sequence::Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend)
-    : model_(std::move(model)), arena_(backend), kv_(kv_shapes(model_->hparams())) {}
-
-void Sequence::reserve(int32_t n_tokens) {
-  for (int32_t il = 0; il < model_->hparams().n_layer; ++il) kv_.reserve(il, n_tokens);
-}
+Sequence::Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend,
+                   std::shared_ptr<const KvPolicy> policy)
+    : state_{model, GraphArena(backend), KvStore(kv_shapes(model->hparams(), policy->plan().type))},
+      policy_(std::move(policy)),
+      plan_(policy_->plan()) {}
 
 void Sequence::clear() {
-  kv_.clear();
-  n_past_ = 0;
+  state_.kv.clear();
+  state_.n_past = 0;
+  eviction_.reset();
 }
 
-std::span<const float> Sequence::extend(std::span<const int32_t> tokens) {
-  std::span<const float> logits;
-  for (size_t first = 0; first < tokens.size(); first += kChunk) {
-    const size_t n = std::min<size_t>(kChunk, tokens.size() - first);
-    logits = pass(tokens.subspan(first, n), first + n == tokens.size() ? 1 : 0);
+SequenceState Sequence::save() const {
+  SequenceState saved;
+  saved.n_past = state_.n_past;
+  saved.cache_type = ggml_type_name(to_ggml(plan_.type));
+  for (int32_t il = 0; il < state_.kv.n_layer(); ++il) {
+    saved.layers.push_back(state_.kv.save_layer(il));
   }
-  return logits;
+  return saved;
+}
+
+void Sequence::restore(const SequenceState& saved) {
+  KvStore& kv = state_.kv;
+  const char* type = ggml_type_name(to_ggml(plan_.type));
+  if (saved.cache_type != type) {
+    throw Error(fmt::format("the saved KV cache is {}, this one {}; start with type={}",
+                            saved.cache_type, type, saved.cache_type));
+  }
+  if (static_cast<int32_t>(saved.layers.size()) != kv.n_layer() || saved.n_past < 0) {
+    throw Error(fmt::format("the saved KV cache has {} layers and {} tokens, the model {} layers",
+                            saved.layers.size(), saved.n_past, kv.n_layer()));
+  }
+  const SequenceState before = save();
+  try {
+    for (int32_t il = 0; il < kv.n_layer(); ++il) kv.restore_layer(il, saved.layers[il]);
+  } catch (const Error&) {
+    for (int32_t il = 0; il < kv.n_layer(); ++il) kv.restore_layer(il, before.layers[il]);
+    throw;
+  }
+  state_.n_past = saved.n_past;
+  eviction_.reset();
+}
+
+void Sequence::append(std::span<const int32_t> tokens, int32_t n_logits,
+                      const PrefillProgress& progress) {
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  const int32_t n_layer = state_.model->hparams().n_layer;
+  for (int32_t first = 0; first < n_tokens; first += KvStore::kMaxPass) {
+    const int32_t n = std::min(KvStore::kMaxPass, n_tokens - first);
+    outputs_.n_logits = first + n == n_tokens ? n_logits : 0;
+    outputs_.wants_probs = false;
+    chunk_pass(state_, tokens.subspan(first, n), outputs_);
+    if (progress) progress(int64_t{first + n} * n_layer, int64_t{n_tokens} * n_layer);
+  }
+}
+
+std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
+                                         const PrefillOptions& options) {
+  if (tokens.empty()) throw Error("the prompt is empty; give at least one token");
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  const int32_t n_judged =
+      options.n_compress < 0 ? n_tokens : std::min(options.n_compress, n_tokens);
+  check_tokens(*state_.model, tokens);
+  KvStore& kv = state_.kv;
+  std::vector<int32_t> held_before(kv.n_layer());
+  for (int32_t il = 0; il < kv.n_layer(); ++il) held_before[il] = kv.count(il);
+  const TurnBudget budget = turn_budget(plan_, kv, n_judged);
+  kv.memory().reset_peak();
+  report_ = {};
+  report_.n_tokens = n_tokens;
+  Rollback rollback(state_);
+  const int32_t n_spare = std::max(options.n_growth, plan_.decode_every);
+  if (budget.binds) {
+    CascadeReport cascade =
+        cascade_prefill(state_, *policy_, budget, tokens.first(n_judged),
+                        n_tokens - n_judged + n_spare, outputs_.logits, options.progress);
+    report_.is_cascade = true;
+    report_.preference = std::move(cascade.preference);
+    report_.policy_s = cascade.policy_s;
+    if (n_judged < n_tokens) append(tokens.subspan(n_judged), 1, nullptr);
+  } else {
+    for (int32_t il = 0; il < kv.n_layer(); ++il) {
+      kv.reserve(il, kv.count(il) + n_tokens + n_spare);
+    }
+    append(tokens, 1, options.progress);
+  }
+  rollback.dismiss();
+  report_.kept.assign(kv.n_layer(), 0);
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    if (!kv.shape(il).is_eligible()) continue;
+    report_.kept[il] = kv.count(il) - held_before[il];
+    report_.n_entries_kept += report_.kept[il];
+    report_.n_entries_dropped += n_tokens - report_.kept[il];
+  }
+  report_.peak_kv_bytes = kv.memory().peak();
+  eviction_.reset();
+  if (plan_.decode != KvDecode::kGrow && plan_.budget.kind != Budget::Kind::kUnlimited) {
+    eviction_.emplace(plan_, kv, held_before, budget);
+  }
+  return outputs_.logits;
+}
+
+std::span<const float> Sequence::decode(int32_t token) {
+  outputs_.n_logits = 1;
+  outputs_.wants_probs = eviction_.has_value();
+  chunk_pass(state_, std::span(&token, 1), outputs_);
+  if (eviction_) {
+    const auto start = std::chrono::steady_clock::now();
+    n_evicted_in_decode_ += eviction_->step(state_.kv, outputs_.probs);
+    decode_policy_s_ +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return outputs_.logits;
 }
 
 std::span<const float> Sequence::extend_all(std::span<const int32_t> tokens) {
   std::vector<float> all;
-  for (size_t first = 0; first < tokens.size(); first += kChunk) {
-    const size_t n = std::min<size_t>(kChunk, tokens.size() - first);
-    const std::span<const float> part = pass(tokens.subspan(first, n), static_cast<int32_t>(n));
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  logits_ = std::move(all);
-  return logits_;
-}
-
-// 0 where token i of the pass (position n_past_ + i) may see position j, -inf elsewhere.
-void Sequence::fill_mask(ggml_tensor* mask, int32_t n_kv, int32_t n_swa) const {
-  auto* data = static_cast<float*>(mask->data);
-  for (int64_t i = 0; i < mask->ne[1]; ++i) {
-    const int64_t pos = n_past_ + i;
-    for (int64_t j = 0; j < n_kv; ++j) {
-      const bool is_seen = j <= pos && (n_swa == 0 || pos - j < n_swa);
-      data[i * n_kv + j] = is_seen ? 0.0F : -std::numeric_limits<float>::infinity();
-    }
-  }
-}
-
-std::span<const float> Sequence::pass(std::span<const int32_t> tokens, int32_t n_outputs) {
-  const DecoderHparams& hp = model_->hparams();
   const auto n_tokens = static_cast<int32_t>(tokens.size());
-  for (const int32_t token : tokens) {
-    if (token < 0 || token >= hp.n_vocab) {
-      throw Error(
-          fmt::format("token {} lies outside the vocabulary of {} tokens", token, hp.n_vocab));
-    }
+  for (int32_t first = 0; first < n_tokens; first += KvStore::kMaxPass) {
+    const int32_t n = std::min(KvStore::kMaxPass, n_tokens - first);
+    append(tokens.subspan(first, n), n, nullptr);
+    all.insert(all.end(), outputs_.logits.begin(), outputs_.logits.end());
   }
-  const int32_t n_kv = n_past_ + n_tokens;
-  if (kv_.capacity(0) < n_kv) reserve((n_kv + kGrowth - 1) / kGrowth * kGrowth);
-
-  arena_.begin();
-  ggml_context* ctx = arena_.ctx();
-  ggml_tensor* ids = arena_.input(GGML_TYPE_I32, n_tokens);
-  const DecoderBatch batch{arena_.input(GGML_TYPE_I32, n_tokens)};
-  // One query sees exactly the last n_swa entries of a sliding-window layer: a shorter view instead
-  // of a mask.
-  const int32_t first_swa = n_tokens == 1 && hp.n_swa > 0 ? std::max(0, n_kv - hp.n_swa) : 0;
-  const bool has_swa = n_tokens > 1 && hp.n_swa > 0 && n_kv > hp.n_swa;
-  ggml_tensor* mask = n_tokens > 1 ? arena_.input(GGML_TYPE_F32, n_kv, n_tokens) : nullptr;
-  ggml_tensor* mask_swa = has_swa ? arena_.input(GGML_TYPE_F32, n_kv, n_tokens) : mask;
-  ggml_tensor* x = decoder_embed(ctx, *model_, ids);
-  for (int32_t il = 0; il < hp.n_layer; ++il) {
-    const DecoderQkv qkv = decoder_qkv(ctx, *model_, il, x, batch);
-    // The entries are written before they are read: the copies stand earlier in the graph.
-    ggml_build_forward_expand(arena_.graph(), ggml_cpy(ctx, ggml_permute(ctx, qkv.k, 0, 2, 1, 3),
-                                                       kv_.k(arena_, il, n_past_, n_tokens)));
-    ggml_build_forward_expand(arena_.graph(), ggml_cpy(ctx, ggml_permute(ctx, qkv.v, 1, 2, 0, 3),
-                                                       kv_.v(arena_, il, n_past_, n_tokens)));
-    const int32_t first = hp.is_swa[il] ? first_swa : 0;
-    const KvView view{kv_.k(arena_, il, first, n_kv - first),
-                      kv_.v(arena_, il, first, n_kv - first), hp.is_swa[il] ? mask_swa : mask,
-                      true};
-    ggml_tensor* attention = decoder_attention(ctx, *model_, qkv.q, view);
-    if (il == hp.n_layer - 1) {
-      // Nothing after the last attention is needed for tokens whose logits nobody asked for.
-      if (n_outputs == 0) {
-        ggml_build_forward_expand(arena_.graph(), attention);
-        break;
-      }
-      const int64_t skipped = n_tokens - n_outputs;
-      attention = ggml_view_2d(ctx, attention, attention->ne[0], n_outputs, attention->nb[1],
-                               skipped * attention->nb[1]);
-      x = ggml_view_2d(ctx, x, x->ne[0], n_outputs, x->nb[1], skipped * x->nb[1]);
-    }
-    x = decoder_layer_rest(ctx, *model_, il, x, attention);
-  }
-  ggml_tensor* logits = nullptr;
-  if (n_outputs > 0) {
-    logits = decoder_head(ctx, *model_, x);
-    ggml_set_output(logits);
-    ggml_build_forward_expand(arena_.graph(), logits);
-  }
-  arena_.allocate();
-  std::copy(tokens.begin(), tokens.end(), static_cast<int32_t*>(ids->data));
-  std::iota(static_cast<int32_t*>(batch.pos->data),
-            static_cast<int32_t*>(batch.pos->data) + n_tokens, n_past_);
-  if (mask != nullptr && mask->data != nullptr) fill_mask(mask, n_kv, 0);
-  if (has_swa && mask_swa->data != nullptr) fill_mask(mask_swa, n_kv, hp.n_swa);
-  arena_.compute();
-
-  n_past_ = n_kv;
-  for (int32_t il = 0; il < hp.n_layer; ++il) kv_.set_count(il, n_kv);
-  if (logits == nullptr) return {};
-  const auto* data = static_cast<const float*>(logits->data);
-  logits_.assign(data, data + ggml_nelements(logits));
-  return logits_;
+  outputs_.logits = std::move(all);
+  return outputs_.logits;
 }
 
 }  // namespace reprise

@@ -1,42 +1,92 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
-#include "core/backend.h"
-#include "core/kv_store.h"
-#include "nets/decoder.h"
+#include "engines/generate/chunk_pass.h"
+#include "engines/generate/decode_eviction.h"
+#include "engines/generate/decoder_state.h"
+#include "policies/kv/kv_policy.h"
 
 namespace reprise {
 
-// One sequence of a decoder model: its KV entries and the passes that extend it. Not thread-safe;
-// several sequences may share the model and the backend, one at a time.
+// How a turn's prompt enters the sequence.
+struct PrefillOptions {
+  int32_t n_growth = 0;     // entries to make room for besides the prompt's, for the answer
+  int32_t n_compress = -1;  // the policy judges the first n tokens, the rest follows untouched; -1:
+                            // all of them
+  PrefillProgress progress =
+      {};  // may be empty; may throw to stop, which leaves the sequence as before
+};
+
+// What a prefill did with the entries of its turn, summed over eligible layers.
+struct PrefillReport {
+  int32_t n_tokens = 0;
+  int64_t n_entries_kept = 0;
+  int64_t n_entries_dropped = 0;
+  bool is_cascade = false;         // layer by layer, because the budget was binding
+  std::vector<double> preference;  // of each eligible layer; empty without a cascade
+  std::vector<int32_t> kept;       // entries kept of this turn, a layer
+  double policy_s = 0;             // seconds spent on deciding
+  int64_t peak_kv_bytes = 0;       // during this prefill
+};
+
+// Everything a sequence holds, to go on later.
+struct SequenceState {
+  int32_t n_past = 0;
+  std::string cache_type;                      // "f16", "q8_0", "q4_0"
+  std::vector<std::vector<std::byte>> layers;  // KvStore::save_layer
+};
+
+// One sequence of a decoder model: its KV entries, the passes that extend it, and the policy that
+// decides which entries stay. Not thread-safe; several sequences may share the model and the
+// backend, one at a time.
 class Sequence {
  public:
-  Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend);
+  // Throws Error when the policy's cache type does not fit the model.
+  Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend,
+           std::shared_ptr<const KvPolicy> policy);
 
-  // Appends the tokens and returns the logits [n_vocab] that follow the last one; valid until the
-  // next call. Throws Error when a token lies outside the vocabulary or memory is short.
-  std::span<const float> extend(std::span<const int32_t> tokens);
-  // The same, with the logits of every token: [n_vocab, n_tokens].
+  // Appends a turn's prompt; the policy's budget binds at its end. Returns the logits [n_vocab]
+  // that follow; valid until the next call. Throws Error when a token lies outside the vocabulary,
+  // the budget is too small or memory is short; the sequence is then as before.
+  std::span<const float> prefill(std::span<const int32_t> tokens, const PrefillOptions& options);
+  const PrefillReport& last_prefill() const { return report_; }
+
+  // Appends one generated token and returns the logits that follow. With a replacing policy the
+  // cache stays at its size; otherwise it grows. Allocates nothing while there is room.
+  std::span<const float> decode(int32_t token);
+
+  // Appends tokens without any eviction and returns the logits of all of them, [n_vocab, n_tokens].
   std::span<const float> extend_all(std::span<const int32_t> tokens);
 
-  // Makes room for n_tokens positions in all, so that no later pass has to grow the cache.
-  void reserve(int32_t n_tokens);
-  int32_t n_past() const { return n_past_; }
-  const KvStore& kv() const { return kv_; }
+  int32_t n_past() const { return state_.n_past; }  // tokens seen, held or not
+  int64_t n_evicted_in_decode() const { return n_evicted_in_decode_; }
+  double decode_policy_s() const { return decode_policy_s_; }  // seconds spent on replacing
+  KvStore& kv() { return state_.kv; }
+  const DecoderModel& model() const { return *state_.model; }
   void clear();
 
- private:
-  std::span<const float> pass(std::span<const int32_t> tokens, int32_t n_outputs);
-  void fill_mask(ggml_tensor* mask, int32_t n_kv, int32_t n_swa) const;
+  SequenceState save() const;
+  // Throws Error when the state does not fit the model or the cache's type; the sequence is then as
+  // before.
+  void restore(const SequenceState& saved);
 
-  std::shared_ptr<const DecoderModel> model_;
-  GraphArena arena_;
-  KvStore kv_;
-  int32_t n_past_ = 0;
-  std::vector<float> logits_;
+ private:
+  void append(std::span<const int32_t> tokens, int32_t n_logits, const PrefillProgress& progress);
+
+  DecoderState state_;
+  std::shared_ptr<const KvPolicy> policy_;
+  KvPlan plan_;
+  std::optional<DecodeEviction> eviction_;  // while a replacing policy holds the cache at its size
+  PassOutputs outputs_;
+  PrefillReport report_;
+  int64_t n_evicted_in_decode_ = 0;
+  double decode_policy_s_ = 0;
 };
 
 }  // namespace reprise

@@ -21,8 +21,8 @@ enum class KvDecode : uint8_t {
   kEma,           // lowest running sum: s <- 0.98 s + attention of the step
 };
 
-// How the cache stores its values.
-enum class KvType : uint8_t { kF16, kQ8_0, kQ4_0 };
+// How the cache stores its values; kF32 is the reference that costs twice the memory of kF16.
+enum class KvType : uint8_t { kF32, kF16, kQ8_0, kQ4_0 };
 
 // What every KV policy has in common, read by the engine before the first layer.
 struct KvPlan {

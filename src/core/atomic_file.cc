@@ -1,0 +1,79 @@
+#include "core/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "core/error.h"
+
+namespace reprise {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void refuse(const std::string& path, const char* what) {
+  const char* advice = errno == ENOSPC ? "; free some space" : "";
+  throw Error(fmt::format("{}: cannot {}: {}{}", path, what, std::strerror(errno), advice));
+}
+
+}  // namespace
+
+void write_file(const std::string& path, std::span<const std::byte> bytes) {
+  std::string temporary = path + ".XXXXXX";
+  const Descriptor file(mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) refuse(path, "write there");
+  try {
+    for (size_t at = 0; at < bytes.size();) {
+      const ssize_t n = write(file.get(), bytes.data() + at, bytes.size() - at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) refuse(path, "write");
+      at += static_cast<size_t>(n);
+    }
+    if (fchmod(file.get(), 0644) != 0 || fsync(file.get()) != 0) refuse(path, "write");
+    if (rename(temporary.c_str(), path.c_str()) != 0) refuse(path, "rename the finished file");
+  } catch (...) {
+    unlink(temporary.c_str());
+    throw;
+  }
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const Descriptor parent(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
+  if (parent.get() >= 0) fsync(parent.get());  // best effort: the name may be lost, not the data
+}
+
+std::string read_file(const std::string& path, size_t max_bytes) {
+  const Descriptor file(path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) refuse(path, "open");
+  std::string bytes;
+  char part[1 << 16];
+  for (;;) {
+    const ssize_t n = read(file.get(), part, sizeof part);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) refuse(path, "read");
+    if (n == 0) return bytes;
+    bytes.append(part, static_cast<size_t>(n));
+    if (bytes.size() > max_bytes) {
+      throw Error(
+          fmt::format("{}: larger than {} bytes, the most that is read here", path, max_bytes));
+    }
+  }
+}
+
+}  // namespace reprise

@@ -1,0 +1,64 @@
+#include "core/atomic_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "core/error.h"
+
+namespace reprise {
+namespace {
+
+namespace fs = std::filesystem;
+
+class AtomicFile : public ::testing::Test {
+ protected:
+  fs::path folder_ = fs::temp_directory_path() / ("reprise_file_" + std::to_string(getpid()));
+  void SetUp() override { fs::create_directories(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
+  static std::span<const std::byte> bytes(std::string_view text) {
+    return std::as_bytes(std::span(text));
+  }
+};
+
+TEST_F(AtomicFile, ReplacesAndLeavesNothingElse) {
+  const std::string path = folder_ / "a";
+  write_file(path, bytes("one"));
+  write_file(path, bytes("two"));
+  EXPECT_EQ(read_file(path, 10), "two");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+// A file size limit stands for a full disk: the write fails half-way.
+TEST_F(AtomicFile, FailedWriteLeavesTheOldFile) {
+  const std::string path = folder_ / "a";
+  write_file(path, bytes("old"));
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{1000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  EXPECT_THROW(write_file(path, bytes(std::string(100'000, 'x'))), Error);
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(read_file(path, 10), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(AtomicFile, NamesTheProblem) {
+  try {
+    read_file(folder_ / "nothing", 10);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("nothing: cannot open: No such file"));
+  }
+  write_file(folder_ / "long", bytes("12345678901"));
+  EXPECT_THROW(read_file(folder_ / "long", 10), Error);
+  EXPECT_THROW(read_file(folder_, 10), Error);  // a folder
+}
+
+}  // namespace
+}  // namespace reprise

@@ -1,0 +1,302 @@
+#include "engines/generate/cascade_prefill.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "core/error.h"
+#include "core/kv_pages.h"
+#include "engines/generate/chunk_pass.h"
+#include "engines/generate/masks.h"
+#include "engines/generate/prompt_attention.h"
+#include "policies/kv/ranking.h"
+
+namespace reprise {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// First tokens of the chunks, and the end. The last chunk holds the whole window.
+std::vector<int32_t> chunk_bounds(int32_t n_tokens, int32_t n_window) {
+  std::vector<int32_t> bounds;
+  for (int32_t first = 0; first < n_tokens; first += KvStore::kMaxPass) bounds.push_back(first);
+  if (bounds.size() > 1) bounds.back() = std::min(bounds.back(), n_tokens - n_window);
+  bounds.push_back(n_tokens);
+  return bounds;
+}
+
+// The residual stream of all tokens between two layers: [n_embd, n_tokens] F32.
+class HiddenStates {
+ public:
+  HiddenStates(int32_t n_embd, int32_t n_tokens)
+      : n_embd_(n_embd),
+        buffer_(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(),
+                                               sizeof(float) * n_embd * n_tokens),
+                ggml_backend_buffer_free) {
+    if (buffer_ == nullptr) {
+      throw Error("out of memory for the hidden states of the prompt; shorten it");
+    }
+  }
+
+  ggml_tensor* view(GraphArena& arena, int32_t first, int32_t n) const {
+    const size_t row = sizeof(float) * n_embd_;
+    auto* base = static_cast<std::byte*>(ggml_backend_buffer_get_base(buffer_.get()));
+    return arena.view(buffer_.get(), base + row * first, GGML_TYPE_F32, {n_embd_, n, 1}, row,
+                      row * n);
+  }
+
+ private:
+  int64_t n_embd_;
+  std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_;
+};
+
+class Cascade {
+ public:
+  Cascade(DecoderState& state, const KvPolicy& policy, const TurnBudget& budget,
+          std::span<const int32_t> tokens, const PrefillProgress& progress)
+      : state_(state),
+        policy_(policy),
+        plan_(policy.plan()),
+        budget_(budget),
+        tokens_(tokens),
+        progress_(progress),
+        n_tokens_(static_cast<int32_t>(tokens.size())),
+        n_candidates_(n_tokens_ - plan_.n_window),
+        bounds_(chunk_bounds(n_tokens_, plan_.n_window)),
+        hidden_(state.model->hparams().n_embd, n_tokens_) {
+    int32_t n_held = 0;
+    for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
+      if (!state.kv.shape(il).is_eligible()) continue;
+      n_held = std::max(n_held, state.kv.count(il));
+      ++n_eligible_;
+      staged_shape_ = state.kv.shape(il).kv;
+    }
+    staging_.emplace(staged_shape_, n_held + n_tokens_, state.kv.memory());
+    // Scores and ranks of one layer.
+    scratch_.emplace(state.kv.memory(), static_cast<int64_t>(sizeof(float) + sizeof(int32_t)) *
+                                            staged_shape_.n_head_kv * n_candidates_);
+    scores_.resize(static_cast<size_t>(n_candidates_) * staged_shape_.n_head_kv);
+    order_.resize(n_candidates_);
+  }
+
+  CascadeReport run(int32_t n_growth, std::vector<float>& logits) {
+    const int32_t n_layer = state_.model->hparams().n_layer;
+    report_.kept.assign(n_layer, 0);
+    for (int32_t il = 0; il < n_layer; ++il) {
+      if (!state_.kv.shape(il).is_eligible()) {
+        run_windowed_layer(il, logits);
+        continue;
+      }
+      PromptAttention attention(window_shape(), state_.arena.n_threads());
+      run_eligible_layer(il, attention, logits);
+      const Clock::time_point start = Clock::now();
+      evict(il, attention);
+      report_.policy_s += attention.seconds() + seconds_since(start);
+    }
+    const Clock::time_point start = Clock::now();
+    settle(n_growth);
+    report_.policy_s += seconds_since(start);
+    return std::move(report_);
+  }
+
+ private:
+  WindowShape window_shape() const {
+    const DecoderHparams& hp = state_.model->hparams();
+    return {hp.n_embd_head, hp.n_head, hp.n_head_kv, n_tokens_, plan_.n_window, hp.attn_scale};
+  }
+
+  // One chunk of one layer: from its residual stream to the next, with the entries put in `block`
+  // behind span.n_held older ones.
+  void run_chunk(int32_t il, size_t i_chunk, KvBlock& block, const MaskSpan& span,
+                 PromptAttention* attention, std::vector<float>& logits) {
+    const DecoderModel& model = *state_.model;
+    const int32_t first = bounds_[i_chunk];
+    const bool is_last_chunk = i_chunk + 2 == bounds_.size();
+    const bool is_last_layer = il == model.hparams().n_layer - 1;
+    GraphArena& arena = state_.arena;
+    arena.begin();
+    ggml_context* ctx = arena.ctx();
+    ggml_tensor* ids = il == 0 ? arena.input(GGML_TYPE_I32, span.n_tokens) : nullptr;
+    const DecoderBatch batch{arena.input(GGML_TYPE_I32, span.n_tokens)};
+    ggml_tensor* mask = make_mask(arena, span);
+    ggml_tensor* stream = hidden_.view(arena, first, span.n_tokens);
+    ggml_tensor* x = il == 0 ? decoder_embed(ctx, model, ids) : stream;
+    const DecoderQkv qkv = decoder_qkv(ctx, model, il, x, batch);
+    block.put(arena, span.n_held, qkv.k, qkv.v);
+    const bool wants_sum = attention != nullptr && plan_.needs_prompt_attention;
+    ggml_tensor* head = nullptr;
+    if (!is_last_layer || is_last_chunk || wants_sum) {
+      const int32_t first_slot = span.first_slot();
+      const KvView view{block.k(arena, first_slot, span.n_kv() - first_slot),
+                        block.v(arena, first_slot, span.n_kv() - first_slot), mask,
+                        block.is_v_transposed()};
+      DecoderAttention out = decoder_attention(ctx, model, qkv.q, view);
+      if (attention != nullptr) add_statistics(qkv.q, view, out, is_last_chunk, *attention);
+      if (is_last_layer && is_last_chunk) {
+        const int64_t n_skip = span.n_tokens - 1;
+        x = ggml_view_2d(ctx, x, x->ne[0], 1, x->nb[1], n_skip * x->nb[1]);
+        out.out =
+            ggml_view_2d(ctx, out.out, out.out->ne[0], 1, out.out->nb[1], n_skip * out.out->nb[1]);
+        head = decoder_head(ctx, model, decoder_layer_rest(ctx, model, il, x, out.out));
+        ggml_set_output(head);
+        ggml_build_forward_expand(arena.graph(), head);
+      } else if (!is_last_layer) {
+        x = decoder_layer_rest(ctx, model, il, x, out.out);
+        ggml_build_forward_expand(arena.graph(), ggml_cpy(ctx, x, stream));
+      }
+    }
+    arena.allocate();
+    if (ids != nullptr) {
+      std::copy_n(tokens_.begin() + first, span.n_tokens, static_cast<int32_t*>(ids->data));
+    }
+    auto* pos = static_cast<int32_t*>(batch.pos->data);
+    std::iota(pos, pos + span.n_tokens, state_.n_past + first);
+    if (mask != nullptr && mask->data != nullptr) fill_mask(mask, span);
+    arena.compute();
+    if (head != nullptr) {
+      const auto* data = static_cast<const float*>(head->data);
+      logits.assign(data, data + ggml_nelements(head));
+    }
+    if (progress_) {
+      progress_(int64_t{il} * n_tokens_ + bounds_[i_chunk + 1],
+                int64_t{model.hparams().n_layer} * n_tokens_);
+    }
+  }
+
+  void add_statistics(ggml_tensor* q, const KvView& view, const DecoderAttention& out,
+                      bool is_last_chunk, PromptAttention& attention) {
+    GraphArena& arena = state_.arena;
+    if (plan_.needs_prompt_attention) {
+      assert(out.probs != nullptr);
+      attention.add_sum(arena, out.probs, n_held_);
+    }
+    if (!plan_.needs_window_stats || !is_last_chunk) return;
+    ggml_tensor* probs = out.probs;
+    if (probs == nullptr) {  // flash: the window's rows alone, once more
+      ggml_context* ctx = arena.ctx();
+      const int64_t n_skip = q->ne[2] - plan_.n_window;
+      ggml_tensor* rows = ggml_view_3d(ctx, q, q->ne[0], q->ne[1], plan_.n_window, q->nb[1],
+                                       q->nb[2], n_skip * q->nb[2]);
+      KvView window = view;
+      window.mask = ggml_view_2d(ctx, view.mask, view.mask->ne[0], plan_.n_window, view.mask->nb[1],
+                                 n_skip * view.mask->nb[1]);
+      probs = decoder_attention_probs(ctx, *state_.model, rows, window);
+    }
+    attention.add_window(arena, probs, n_held_);
+  }
+
+  void run_windowed_layer(int32_t il, std::vector<float>& logits) {
+    const int32_t n_swa = state_.kv.shape(il).n_swa;
+    for (size_t i = 0; i + 1 < bounds_.size(); ++i) {
+      const int32_t n = bounds_[i + 1] - bounds_[i];
+      state_.kv.make_room(il, n);
+      run_chunk(il, i, state_.kv.block(il), {state_.kv.count(il), n, n_swa}, nullptr, logits);
+      state_.kv.commit(il, n, state_.n_past + bounds_[i]);
+    }
+  }
+
+  void run_eligible_layer(int32_t il, PromptAttention& attention, std::vector<float>& logits) {
+    n_held_ = state_.kv.count(il);
+    stage_held(il);
+    for (size_t i = 0; i + 1 < bounds_.size(); ++i) {
+      const MaskSpan span{n_held_ + bounds_[i], bounds_[i + 1] - bounds_[i], 0};
+      run_chunk(il, i, *staging_, span, &attention, logits);
+    }
+  }
+
+  // Attention wants one tensor: what earlier turns kept comes in front of the turn's own entries.
+  void stage_held(int32_t il) {
+    if (n_held_ == 0) return;
+    std::vector<int32_t> slots(n_held_);
+    std::iota(slots.begin(), slots.end(), 0);
+    const size_t half = staged_shape_.row_bytes() * n_held_;
+    std::vector<std::byte> rows(2 * half);
+    for (int32_t g = 0; g < staged_shape_.n_head_kv; ++g) {
+      state_.kv.block(il).gather(g, slots, rows.data(), rows.data() + half);
+      staging_->scatter(g, 0, n_held_, rows.data(), rows.data() + half);
+    }
+  }
+
+  // Scores the layer in staging, splits the budget anew and cuts every layer known so far.
+  void evict(int32_t il, PromptAttention& attention) {
+    const KvLayerView view{il, n_candidates_, staged_shape_.n_head_kv,
+                           plan_.needs_window_stats ? &attention.stats() : nullptr,
+                           attention.prompt_sum()};
+    report_.preference.push_back(policy_.preference(view));
+    policy_.score(view, scores_);
+    std::vector<int32_t> budgets =
+        policy_.split({report_.preference, budget_.n_candidates, n_candidates_, n_eligible_});
+    for (size_t i = 0; i < kept_.size(); ++i) {  // what is gone stays gone
+      budgets[i] = std::min(budgets[i], kept_[i].pages.n_ranked());
+      kept_[i].pages.truncate(budgets[i]);
+    }
+    KvPages& pages = kept_.emplace_back(il, KvPages(staged_shape_, state_.kv.memory())).pages;
+    std::vector<int32_t> window(plan_.n_window);
+    std::iota(window.begin(), window.end(), n_held_ + n_candidates_);
+    for (int32_t g = 0; g < staged_shape_.n_head_kv; ++g) {
+      const std::span<int32_t> best = std::span(order_).first(budgets.back());
+      rank_candidates(
+          std::span(scores_).subspan(static_cast<size_t>(g) * n_candidates_, n_candidates_),
+          budgets.back(), order_);
+      for (int32_t& slot : best) slot += n_held_;
+      pages.store(g, *staging_, best, window);
+    }
+  }
+
+  // Moves every layer into its final block, freeing pages on the way.
+  void settle(int32_t n_growth) {
+    staging_.reset();
+    scratch_.reset();
+    for (Kept& layer : kept_) {
+      const int32_t n_held = state_.kv.count(layer.il);
+      report_.kept[layer.il] = layer.pages.count();
+      state_.kv.adopt(layer.il, std::move(layer.pages), state_.n_past - n_held, n_growth);
+    }
+    state_.n_past += n_tokens_;
+  }
+
+  struct Kept {
+    Kept(int32_t layer, KvPages kept_pages) : il(layer), pages(std::move(kept_pages)) {}
+    int32_t il;
+    KvPages pages;
+  };
+
+  DecoderState& state_;
+  const KvPolicy& policy_;
+  const KvPlan plan_;
+  const TurnBudget budget_;
+  std::span<const int32_t> tokens_;
+  const PrefillProgress& progress_;
+  int32_t n_tokens_;
+  int32_t n_candidates_;
+  int32_t n_eligible_ = 0;
+  std::vector<int32_t> bounds_;
+  HiddenStates hidden_;
+  KvShape staged_shape_;
+  std::optional<KvBlock> staging_;  // the current layer: [held entries, all tokens]
+  std::optional<KvBytes> scratch_;
+  std::vector<float> scores_;   // [n_candidates, n_head_kv]
+  std::vector<int32_t> order_;  // [n_candidates]
+  int32_t n_held_ = 0;          // older entries of the current layer
+  std::vector<Kept> kept_;      // eligible layers done so far
+  CascadeReport report_;
+};
+
+}  // namespace
+
+CascadeReport cascade_prefill(DecoderState& state, const KvPolicy& policy, const TurnBudget& budget,
+                              std::span<const int32_t> tokens, int32_t n_growth,
+                              std::vector<float>& logits, const PrefillProgress& progress) {
+  check_tokens(*state.model, tokens);
+  return Cascade(state, policy, budget, tokens, progress).run(n_growth, logits);
+}
+
+}  // namespace reprise

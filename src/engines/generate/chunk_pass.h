@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engines/generate/decoder_state.h"
+
+namespace reprise {
+
+// Where a pass leaves what was asked of it besides its entries.
+struct PassOutputs {
+  int32_t n_logits = 1;             // of the last n_logits tokens
+  std::vector<float> logits;        // [n_vocab, n_logits]
+  bool wants_probs = false;         // for a single token: its attention in every eligible layer
+  std::vector<ggml_tensor*> probs;  // [n_layer], [n_kv, 1, n_head] F32 until the next pass; null
+                                    // for sliding-window layers
+};
+
+// Runs up to KvStore::kMaxPass tokens through all layers and appends their entries. Throws Error
+// when a token lies outside the vocabulary or memory is short; the sequence is then as before.
+void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutputs& outputs);
+
+// Throws Error when a token lies outside the vocabulary.
+void check_tokens(const DecoderModel& model, std::span<const int32_t> tokens);
+
+}  // namespace reprise

@@ -1,0 +1,97 @@
+#include "engines/generate/decode_eviction.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+#include "policies/kv/victim.h"
+
+namespace reprise {
+
+DecodeEviction::DecodeEviction(const KvPlan& plan, const KvStore& kv,
+                               std::span<const int32_t> held_before, const TurnBudget& budget)
+    : plan_(plan), layers_(kv.n_layer()) {
+  size_t longest = 0;
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    if (!kv.shape(il).is_eligible()) continue;
+    Layer& layer = layers_[il];
+    const int32_t n_held = held_before[il];
+    // A prompt that fitted may still grow to its budget.
+    layer.limit = budget.binds ? kv.count(il) : std::max(kv.count(il), n_held + budget.n_entries);
+    const int32_t n_slots = layer.limit + plan.decode_every;
+    for (int32_t g = 0; g < kv.shape(il).kv.n_head_kv; ++g) {
+      Head& head = layer.heads.emplace_back();
+      head.order.reserve(n_slots);
+      head.order.resize(kv.count(il) - n_held);
+      std::iota(head.order.begin(), head.order.end(), n_held);
+      if (plan.decode != KvDecode::kCakeOfficial) {
+        std::sort(head.order.begin(), head.order.end(), [&](int32_t a, int32_t b) {
+          return kv.position(il, g, a) < kv.position(il, g, b);
+        });
+      }
+      if (plan.decode == KvDecode::kEma) head.sums.resize(n_slots);
+    }
+    longest = std::max<size_t>(longest, n_slots);
+  }
+  victims_.resize(longest);
+  scratch_.resize(victim_scratch(longest));
+}
+
+int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
+  const bool is_due = ++n_steps_ % plan_.decode_every == 0;
+  int64_t n_dropped = 0;
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    Layer& layer = layers_[il];
+    if (layer.limit == 0) continue;
+    const int32_t n_drop = is_due ? std::max(0, kv.count(il) - layer.limit) : 0;
+    const auto n_head_kv = static_cast<int32_t>(layer.heads.size());
+    const auto n_group = static_cast<int32_t>(probs[il]->ne[2]) / n_head_kv;
+    const size_t n_values = static_cast<size_t>(probs[il]->ne[0]) * n_group;
+    const std::span<const float> rows(static_cast<const float*>(probs[il]->data),
+                                      n_values * n_head_kv);
+    for (int32_t g = 0; g < n_head_kv; ++g) {
+      Head& head = layer.heads[g];
+      head.order.push_back(kv.count(il) - 1);
+      const size_t n_candidates =
+          std::max(0, static_cast<int32_t>(head.order.size()) - plan_.n_window);
+      const DecodeView view{rows.subspan(n_values * g, n_values), kv.count(il), n_group,
+                            std::span(head.order).first(n_candidates)};
+      if (plan_.decode == KvDecode::kEma) {
+        add_attention(view, std::span(head.sums).first(kv.count(il)));
+      }
+      if (n_drop > 0) drop(kv, il, g, view, n_drop);
+    }
+    kv.truncate(il, kv.count(il) - n_drop);
+    n_dropped += n_drop;
+  }
+  return n_dropped;
+}
+
+void DecodeEviction::drop(KvStore& kv, int32_t il, int32_t g, const DecodeView& view,
+                          int32_t n_drop) {
+  Head& head = layers_[il].heads[g];
+  const size_t n_candidates = view.candidates.size();
+  const bool is_official = plan_.decode == KvDecode::kCakeOfficial;
+  // The published code also leaves the candidates in the order of this step's scores.
+  const std::span<int32_t> victims =
+      std::span(victims_).first(is_official ? n_candidates : static_cast<size_t>(n_drop));
+  choose_victims(plan_.decode, view, head.sums, scratch_, victims);
+  if (is_official) {
+    std::reverse_copy(victims.begin(), victims.end(), head.order.begin());
+  }
+  for (int32_t i = 0; i < n_drop; ++i) {
+    const int32_t victim = victims[i];
+    const int32_t last = view.n_slots - 1 - i;  // the slot that is given up
+    head.order.erase(std::find(head.order.begin(), head.order.end(), victim));
+    if (victim != last) {
+      kv.replace(il, g, victim, last);
+      std::replace(head.order.begin(), head.order.end(), last, victim);
+      std::replace(victims.begin() + i + 1, victims.end(), last, victim);
+    }
+    if (head.sums.empty()) continue;
+    head.sums[victim] = head.sums[last];
+    head.sums[last] = 0;
+  }
+}
+
+}  // namespace reprise

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/kv_store.h"
+#include "engines/generate/turn_budget.h"
+#include "ggml.h"
+#include "policies/kv/kv_policy.h"
+#include "policies/kv/victim.h"
+
+namespace reprise {
+
+// Holds the cache at its size while an answer is generated: after every decode_every steps each KV
+// head of each layer drops as many entries of the current turn as it got, never one of the last
+// n_window, never one of an earlier turn. Source: CAKE's decoding stage, arXiv 2503.12491;
+// spec 2.7.
+class DecodeEviction {
+ public:
+  // After a prefill; held_before [n_layer] counts the entries of earlier turns.
+  DecodeEviction(const KvPlan& plan, const KvStore& kv, std::span<const int32_t> held_before,
+                 const TurnBudget& budget);
+
+  // After a decode pass that has appended one entry a layer; probs [n_layer] as in PassOutputs.
+  // Returns the number of entries dropped, summed over layers. Allocates nothing.
+  int64_t step(KvStore& kv, std::span<ggml_tensor* const> probs);
+
+ private:
+  // Slots of the current turn in one KV head, in position order (score order for kCakeOfficial),
+  // the window's last.
+  struct Head {
+    std::vector<int32_t> order;
+    std::vector<float> sums;  // [capacity] running attention, kEma alone
+  };
+  struct Layer {
+    int32_t limit = 0;        // entries, those of earlier turns included; 0: not eligible
+    std::vector<Head> heads;  // [n_head_kv]
+  };
+  // Drops n_drop entries of one KV head.
+  void drop(KvStore& kv, int32_t il, int32_t g, const DecodeView& view, int32_t n_drop);
+
+  KvPlan plan_;
+  int32_t n_steps_ = 0;
+  std::vector<Layer> layers_;
+  std::vector<int32_t> victims_;
+  std::vector<float> scratch_;
+};
+
+}  // namespace reprise

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/backend.h"
+#include "core/kv_store.h"
+#include "nets/decoder.h"
+
+namespace reprise {
+
+// What every pass over one sequence works on.
+struct DecoderState {
+  std::shared_ptr<const DecoderModel> model;
+  GraphArena arena;
+  KvStore kv;
+  int32_t n_past = 0;  // tokens seen, whether their entries are still held or not
+};
+
+// Told after every chunk how much of a prefill is done, in tokens x layers. May throw to stop it.
+using PrefillProgress = std::function<void(int64_t n_done, int64_t n_total)>;
+
+}  // namespace reprise
