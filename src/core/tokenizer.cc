@@ -3,9 +3,15 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "llama.h"
 
 namespace reprise {
+namespace {
+
+constexpr size_t kMaxTextBytes = size_t{1} << 30;  // libllama counts bytes and tokens in 32 bits
+
+}  // namespace
 
 Tokenizer Tokenizer::load(const std::string& path) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
@@ -23,6 +29,11 @@ int32_t Tokenizer::n_vocab() const { return llama_vocab_n_tokens(vocab()); }
 
 std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special,
                                          bool parse_special) const {
+  if (text.size() >= kMaxTextBytes) {
+    throw Error(fmt::format("a text of {} bytes is too long, at most {} are read; shorten it",
+                            text.size(), kMaxTextBytes - 1));
+  }
+  check_utf8(text, "text");
   std::vector<int32_t> tokens(text.size() + 2);
   const int32_t n =
       llama_tokenize(vocab(), text.data(), static_cast<int32_t>(text.size()), tokens.data(),

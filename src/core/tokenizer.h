@@ -19,7 +19,8 @@ class Tokenizer {
   static Tokenizer load(const std::string& path);
 
   int32_t n_vocab() const;
-  // Tokens of valid UTF-8. `parse_special` turns the text of control tokens into those tokens. Throws Error.
+  // Tokens of UTF-8 text. `parse_special` turns the text of control tokens into those tokens.
+  // Throws Error for text that is not UTF-8 or not below 1 GiB.
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
   // Bytes of one token; may be a part of a UTF-8 character. Control tokens give nothing.
   std::string piece(int32_t token) const;
