@@ -6,48 +6,16 @@
 #include <limits>
 
 #include "core/error.h"
+#include "support/cake_example.h"
 
 namespace reprise {
 namespace {
-
-constexpr WindowShape kGolden{.n_embd_head = 8,
-                              .n_head = 4,
-                              .n_head_kv = 2,
-                              .n_kv = 40,
-                              .n_window = 8,
-                              .scale = 0.35355339059327373F};
-
-// The worked example of ../shared/specs/cake.md, section 7.3 (double precision, two independent
-// programs).
-WindowStats golden_layer(int il) {
-  const double amplitude[] = {0.6, 1.5, 2.6};
-  const WindowShape& s = kGolden;
-  std::vector<float> q;
-  std::vector<float> k;
-  for (int h = 0; h < s.n_head; ++h) {
-    for (int i = s.n_candidates(); i < s.n_kv; ++i) {
-      for (int x = 0; x < s.n_embd_head; ++x) {
-        q.push_back(
-            static_cast<float>(amplitude[il] * std::sin(0.7 * il + 1.3 * h + 0.31 * i + 0.9 * x)));
-      }
-    }
-  }
-  for (int g = 0; g < s.n_head_kv; ++g) {
-    for (int j = 0; j < s.n_kv; ++j) {
-      for (int x = 0; x < s.n_embd_head; ++x) {
-        k.push_back(
-            static_cast<float>(amplitude[il] * std::cos(0.5 * il + 0.8 * g + 0.17 * j + 0.6 * x)));
-      }
-    }
-  }
-  return window_stats(s, q, k);
-}
 
 TEST(WindowStats, MatchesGoldenEntropyAndVariance) {
   const double entropy[] = {98.505179, 75.235585, 57.352945};
   const double variance[] = {0.00405211, 0.08467295, 0.26248286};
   for (int il = 0; il < 3; ++il) {
-    const WindowStats stats = golden_layer(il);
+    const WindowStats stats = cake_example::stats(il);
     // Inputs are rounded to F32 (2^-24 relative); the logits reach 50, hence 1e-5.
     EXPECT_NEAR(stats.entropy, entropy[il], 1e-5 * entropy[il]) << "layer " << il;
     EXPECT_NEAR(stats.variance, variance[il], 1e-5 * variance[il]) << "layer " << il;

@@ -1,0 +1,89 @@
+#include "policies/kv/kv_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <iterator>
+#include <utility>
+
+#include "core/error.h"
+
+namespace reprise {
+namespace {
+
+// First the default.
+constexpr std::pair<std::string_view, KvType> kTypes[] = {
+    {"f16", KvType::kF16}, {"q8_0", KvType::kQ8_0}, {"q4_0", KvType::kQ4_0}};
+constexpr std::pair<std::string_view, KvDecode> kDecodes[] = {
+    {"grow", KvDecode::kGrow},
+    {"cake", KvDecode::kCake},
+    {"cake_official", KvDecode::kCakeOfficial},
+    {"tova", KvDecode::kTova},
+    {"ema", KvDecode::kEma}};
+
+template <typename Table>
+std::vector<std::string_view> names(const Table& table) {
+  std::vector<std::string_view> out;
+  for (const auto& [name, value] : table) out.push_back(name);
+  return out;
+}
+
+template <typename Table>
+auto value_of(const Table& table, std::string_view name) {
+  const auto found =
+      std::ranges::find_if(table, [&](const auto& row) { return row.first == name; });
+  assert(found != std::end(table));
+  return found->second;
+}
+
+}  // namespace
+
+OptionSpec kv_type_option() {
+  return choice_option("type", names(kTypes), "how keys and values are stored");
+}
+
+KvType kv_type(const Options& options) { return value_of(kTypes, options.choice("type")); }
+
+OptionSpec kv_pool_option() {
+  return odd_int_option("pool", 5, 1, 15, "neighbouring entries averaged in the ranking");
+}
+
+std::vector<OptionSpec> kv_options(std::vector<OptionSpec> own) {
+  std::vector<OptionSpec> all = {
+      budget_option("budget", "1024",
+                    "what stays after a prefill: entries a layer, window included, on average; or "
+                    "all bytes of the cache; or a share of the prompt's entries"),
+      int_option("window", 32, 4, 256,
+                 "last entries of a prompt, always kept; their queries rank the others"),
+      kv_type_option(),
+      choice_option(
+          "decode", names(kDecodes),
+          "what generated tokens do: grow keeps all; the others hold the cache at its "
+          "size and drop the entry of lowest attention, pooled by position (cake), pooled "
+          "by rank (cake_official), as it is (tova) or as a decaying sum (ema)"),
+      int_option("every", 1, 1, 1024, "steps from one drop to the next while decoding"),
+  };
+  std::ranges::move(own, std::back_inserter(all));
+  return all;
+}
+
+KvPlan kv_plan(const Options& options, int32_t n_sink) {
+  KvPlan plan;
+  plan.type = kv_type(options);
+  plan.budget = options.budget("budget");
+  plan.n_window = options.i32("window");
+  plan.decode = value_of(kDecodes, options.choice("decode"));
+  plan.decode_every = options.i32("every");
+  const int32_t n_fixed = plan.n_window + n_sink;
+  if (plan.budget.kind == Budget::Kind::kEntries && plan.budget.value <= n_fixed) {
+    const std::string sinks = n_sink > 0 ? fmt::format(" and {} sink entries", n_sink) : "";
+    throw Error(
+        fmt::format("{}: budget={} leaves nothing beside the window of {} entries{}; raise budget "
+                    "to at least {} or lower window (4 at least)",
+                    options.where(), to_string(plan.budget), plan.n_window, sinks, n_fixed + 1));
+  }
+  return plan;
+}
+
+}  // namespace reprise
