@@ -47,3 +47,14 @@ elseif(REPRISE_SANITIZE STREQUAL "address")
   set(GGML_SANITIZE_ADDRESS ON CACHE BOOL "" FORCE)
 endif()
 add_subdirectory("${LLAMA_CPP_SOURCE}" "${PROJECT_BINARY_DIR}/third_party/llama.cpp" EXCLUDE_FROM_ALL SYSTEM)
+
+# llama.cpp's Jinja engine alone, for chat templates: `common`, which holds it there, drags in a downloader and a server.
+# The name <string.h> must not find jinja/string.h, so `common` is on the include path and `common/jinja` is not.
+file(GLOB _jinja CONFIGURE_DEPENDS "${LLAMA_CPP_SOURCE}/common/jinja/*.cpp")
+add_library(llama_jinja STATIC EXCLUDE_FROM_ALL ${_jinja}
+  "${LLAMA_CPP_SOURCE}/common/json.cpp" "${LLAMA_CPP_SOURCE}/common/unicode.cpp")
+target_include_directories(llama_jinja PUBLIC "${LLAMA_CPP_SOURCE}/common" PRIVATE "${LLAMA_CPP_SOURCE}/vendor")
+target_compile_options(llama_jinja PRIVATE -w)
+target_compile_definitions(llama_jinja PRIVATE NDEBUG)  # its asserts would let a bad template end the process
+target_link_libraries(llama_jinja PRIVATE ggml-base)
+set_target_properties(llama_jinja PROPERTIES SYSTEM ON CXX_CLANG_TIDY "")
