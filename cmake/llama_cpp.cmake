@@ -48,6 +48,13 @@ elseif(REPRISE_SANITIZE STREQUAL "address")
 endif()
 add_subdirectory("${LLAMA_CPP_SOURCE}" "${PROJECT_BINARY_DIR}/third_party/llama.cpp" EXCLUDE_FROM_ALL SYSTEM)
 
+# libllama repacks weights for AMX wherever the CPU announces it. In a virtual machine of ours its kernels then died of an
+# illegal instruction (tilezero on a second thread), so AMX is a choice; our own engine never uses it.
+option(REPRISE_AMX "Let libllama, the peer of the benches, use AMX tiles" OFF)
+if(NOT REPRISE_AMX AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(ggml-cpu PRIVATE -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+endif()
+
 # llama.cpp's Jinja engine alone, for chat templates: `common`, which holds it there, drags in a downloader and a server.
 # The name <string.h> must not find jinja/string.h, so `common` is on the include path and `common/jinja` is not.
 file(GLOB _jinja CONFIGURE_DEPENDS "${LLAMA_CPP_SOURCE}/common/jinja/*.cpp")
