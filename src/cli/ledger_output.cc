@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "core/atomic_file.h"
-#include "core/nearest.h"
+#include "core/did_you_mean.h"
 
 namespace reprise {
 namespace {
@@ -32,10 +32,10 @@ LedgerChoice parse_choice(const std::string& text) {
   }
   constexpr std::array<std::string_view, 5> kKnown = {"off", "table", "json", "verify",
                                                       "trace=FILE"};
-  const std::string_view close = nearest(text, kKnown);
   throw CLI::ValidationError(
-      fmt::format("--ledger {}: takes off, table, json, verify or trace=FILE{}", text,
-                  close.empty() ? "" : fmt::format("; did you mean '{}'?", close)));
+      fmt::format("--ledger {}: no such kind{} off, table, json, verify "
+                  "and trace=FILE are",
+                  text, did_you_mean(text, kKnown)));
 }
 
 }  // namespace

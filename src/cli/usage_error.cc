@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/nearest.h"
+#include "core/did_you_mean.h"
 
 namespace reprise {
 namespace {
@@ -24,8 +24,7 @@ const CLI::App* deepest(const CLI::App& app, std::string& name) {
 
 std::string with_nearest(std::string_view word, const std::vector<std::string>& known) {
   const std::vector<std::string_view> views(known.begin(), known.end());
-  const std::string_view close = nearest(word, views);
-  return close.empty() ? "" : fmt::format(", did you mean '{}'?", close);
+  return did_you_mean(word, views);
 }
 
 }  // namespace
@@ -33,7 +32,7 @@ std::string with_nearest(std::string_view word, const std::vector<std::string>& 
 std::string usage_error(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
   std::string name;
   const CLI::App* const verb = deepest(app, name);
-  const std::string hint = fmt::format("; '{} --help' explains it", name);
+  const std::string hint = fmt::format(" '{} --help' explains it", name);
   // The first word that nobody knows.
   std::vector<std::string> verbs;
   std::vector<std::string> flags;
@@ -45,7 +44,7 @@ std::string usage_error(const CLI::App& app, int argc, char** argv, const CLI::P
       for (const std::string& flag : option->get_lnames()) flags.push_back("--" + flag);
     }
   }
-  std::vector<std::string> extras = verb->remaining();
+  std::vector<std::string> extras = app.remaining(true);
   if (extras.empty() && verb == &app && argc > 1) extras.emplace_back(argv[1]);
   // CLI11 lists a flag's value before the flag.
   std::ranges::stable_partition(extras,
@@ -60,7 +59,7 @@ std::string usage_error(const CLI::App& app, int argc, char** argv, const CLI::P
       return fmt::format("{}: no verb '{}'{}{}", name, word, with_nearest(word, verbs), hint);
     }
   }
-  return fmt::format("{}: {}{}", name, error.what(), hint);
+  return fmt::format("{}: {};{}", name, error.what(), hint);
 }
 
 }  // namespace reprise
