@@ -25,8 +25,8 @@ def digits(rng: random.Random, n: int) -> str:
 
 
 def gate_code(rng: random.Random) -> Fact:
-    place = rng.choice(["north gate", "south gate", "boat shed", "tool room", "old granary", "archive cellar", "roof door",
-                        "pump house", "bicycle store", "chapel tower"])
+    place = rng.choice(["north gate", "south gate", "boat shed", "tool room", "old granary", "archive cellar",
+                        "roof door", "pump house", "bicycle store", "chapel tower"])
     code = digits(rng, 4)
     return Fact(f"The access code of the {place} is {code}.",
                 f"What is the access code of the {place}? Answer with the number only.", code)
@@ -49,8 +49,9 @@ def extension(rng: random.Random) -> Fact:
 
 
 def pet_name(rng: random.Random) -> Fact:
-    animal = rng.choice(["grey donkey", "one-eyed parrot", "white goat", "three-legged dog", "tame heron", "black pony"])
-    name = rng.choice(["Pemberton", "Marzipan", "Octavia", "Thunder", "Nutmeg", "Balthazar", "Clementine", "Socrates",
+    animal = rng.choice(["grey donkey", "one-eyed parrot", "white goat", "three-legged dog", "tame heron",
+                         "black pony"])
+    name = rng.choice(["Pemberton", "Marzipan", "Octavia", "Hercules", "Nutmeg", "Balthazar", "Clementine", "Socrates",
                        "Juniper", "Waffle"])
     return Fact(f"The {animal} that everybody feeds is called {name}.",
                 f"What is the {animal} called? Answer with the name only.", name)
@@ -58,8 +59,8 @@ def pet_name(rng: random.Random) -> Fact:
 
 def password(rng: random.Random) -> Fact:
     club = rng.choice(["chess club", "rowing club", "astronomy circle", "choir", "beekeepers' guild", "kite society"])
-    word = rng.choice(["marmalade", "zeppelin", "velvet", "hurricane", "crocodile", "saffron", "telescope", "tambourine",
-                       "avalanche", "porcelain"])
+    word = rng.choice(["marmalade", "zeppelin", "velvet", "hurricane", "crocodile", "saffron", "telescope",
+                       "tambourine", "avalanche", "porcelain"])
     return Fact(f"The secret password of the {club} is {word}.",
                 f"What is the secret password of the {club}? Answer with one word only.", word)
 

@@ -1,7 +1,7 @@
 """Recall text: records `key=value;` with distinct keys among distractors, and questions `?key=` about them.
 
-A text is a list of pieces, each one token of recall_vocab. Distractors never hold a key, so a key stands in the document
-exactly once; they do hold numbers, so a value alone tells nothing.
+A text is a list of pieces, each one token of recall_vocab. Distractors never hold a key, so a key stands in the
+document exactly once; they do hold numbers, so a value alone tells nothing.
 """
 
 import dataclasses
