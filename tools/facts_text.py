@@ -57,16 +57,17 @@ def pet_name(rng: random.Random) -> Fact:
                 f"What is the {animal} called? Answer with the name only.", name)
 
 
-def password(rng: random.Random) -> Fact:
-    club = rng.choice(["chess club", "rowing club", "astronomy circle", "choir", "beekeepers' guild", "kite society"])
-    word = rng.choice(["marmalade", "zeppelin", "velvet", "hurricane", "crocodile", "saffron", "telescope",
-                       "tambourine", "avalanche", "porcelain"])
-    return Fact(f"The secret password of the {club} is {word}.",
-                f"What is the secret password of the {club}? Answer with one word only.", word)
+def mascot(rng: random.Random) -> Fact:
+    club = rng.choice(["chess club", "rowing club", "astronomy circle", "spelling club", "beekeepers' guild",
+                       "kite society"])
+    animal = rng.choice(["crocodile", "zebra", "panther", "kangaroo", "dolphin", "camel", "tortoise", "penguin",
+                         "leopard", "gorilla"])
+    return Fact(f"The mascot of the {club} is a {animal}.",
+                f"What animal is the mascot of the {club}? Answer with one word only.", animal)
 
 
 def fact(rng: random.Random) -> Fact:
-    return rng.choice((gate_code, locker, extension, pet_name, password))(rng)
+    return rng.choice((gate_code, locker, extension, pet_name, mascot))(rng)
 
 
 def fill(pattern: str, rng: random.Random) -> str:

@@ -19,10 +19,11 @@ from torch.nn import functional
 import recall_text
 import recall_vocab
 from recall_model import RecallModel, Shape
+from recall_start import start_with_recall
 
-TOKENS_PER_STEP = 8192
-LENGTHS = (64, 128, 256, 512)
-PROMOTION = 0.95    # share of exact answers, in training, that moves on to the next length
+TOKENS_PER_STEP = 4096
+LENGTHS = (32, 64, 128, 256, 512)
+PROMOTION = 0.95    # share of right answer tokens, in training, that moves on to the next length
 TEXT_WEIGHT = 0.1   # of an ordinary token in the loss; one of an answer has weight 1
 EXAM_SEED = 20_000_003
 IGNORED = -100
@@ -102,6 +103,7 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
     model = RecallModel(Shape(n_vocab=len(recall_vocab.tokens())))
+    start_with_recall(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
     level, average, best, start = 0, 0.0, -1.0, time.monotonic()
     for step in range(args.steps):
@@ -129,8 +131,8 @@ def train(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,12 @@ def linear(n_in: int, n_out: int, std: float) -> nn.Linear:
     return layer
 
 
+def rope_speeds(shape: Shape) -> torch.Tensor:
+    """Radians per position of each pair of a head."""
+    half = shape.n_embd_head // 2
+    return shape.rope_base ** (-torch.arange(half) / half)
+
+
 def rope(x: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
     """Turns x [n_batch, n_head, n_tokens, n_embd_head] by its positions."""
     cos, sin = turn
@@ -97,9 +103,8 @@ class RecallModel(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits [n_batch, n_tokens, n_vocab] of the tokens ids [n_batch, n_tokens]."""
-        n_tokens, half = ids.shape[1], self.shape.n_embd_head // 2
-        speed = self.shape.rope_base ** (-torch.arange(half) / half)
-        angle = torch.outer(torch.arange(n_tokens), speed)
+        n_tokens = ids.shape[1]
+        angle = torch.outer(torch.arange(n_tokens), rope_speeds(self.shape))
         turn = angle.cos(), angle.sin()
         mask = torch.full((n_tokens, n_tokens), -math.inf).triu(1)
         x = self.token_embd(ids)
