@@ -95,6 +95,7 @@ std::vector<std::byte> tiny_vocabulary(const std::string& kind, const GgufEdit& 
 std::vector<std::string> get_strings(const gguf_context* file, const std::string& key) {
   const int64_t id = gguf_find_key(file, key.c_str());
   std::vector<std::string> values;
+  values.reserve(gguf_get_arr_n(file, id));
   for (size_t i = 0; i < gguf_get_arr_n(file, id); ++i)
     values.emplace_back(gguf_get_arr_str(file, id, i));
   return values;
@@ -103,6 +104,7 @@ std::vector<std::string> get_strings(const gguf_context* file, const std::string
 void set_strings(gguf_context* file, const std::string& key,
                  const std::vector<std::string>& values) {
   std::vector<const char*> texts;
+  texts.reserve(values.size());
   for (const std::string& value : values) texts.push_back(value.c_str());
   gguf_set_arr_str(file, key.c_str(), texts.data(), texts.size());
 }
