@@ -79,13 +79,17 @@ void write_bert(gguf_context* file) {
 
 }  // namespace
 
+void add_tiny_vocabulary(gguf_context* file, const std::string& kind) {
+  gguf_set_val_str(file, "tokenizer.ggml.model", kind.c_str());
+  if (kind == "gpt2") write_gpt2(file);
+  if (kind == "llama") write_llama(file);
+  if (kind == "bert") write_bert(file);
+}
+
 std::vector<std::byte> tiny_vocabulary(const std::string& kind, const GgufEdit& edit) {
   const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(gguf_init_empty(), gguf_free);
   gguf_set_val_str(file.get(), "general.architecture", "llama");
-  gguf_set_val_str(file.get(), "tokenizer.ggml.model", kind.c_str());
-  if (kind == "gpt2") write_gpt2(file.get());
-  if (kind == "llama") write_llama(file.get());
-  if (kind == "bert") write_bert(file.get());
+  add_tiny_vocabulary(file.get(), kind);
   if (edit) edit(file.get());
   std::vector<std::byte> bytes(gguf_get_meta_size(file.get()));
   gguf_get_meta_data(file.get(), bytes.data());

@@ -12,8 +12,11 @@ namespace reprise::test {
 // Changes a file's metadata before it is written.
 using GgufEdit = std::function<void(gguf_context*)>;
 
-// A GGUF file without tensors: architecture llama and a whole small vocabulary of the kind gpt2
-// (letters, line break, space, one merge), llama (256 byte tokens, letters) or bert.
+// A whole small vocabulary of the kind gpt2 (letters, line break, space, one merge: 99 tokens),
+// llama (256 byte tokens, letters: 288) or bert (56); of any other kind, its name alone.
+void add_tiny_vocabulary(gguf_context* file, const std::string& kind);
+
+// A GGUF file without tensors: architecture llama and such a vocabulary.
 std::vector<std::byte> tiny_vocabulary(const std::string& kind, const GgufEdit& edit = {});
 
 // Arrays of strings in the metadata, under keys that stand there.
