@@ -9,6 +9,7 @@
 #include "cli/interrupt.h"
 #include "cli/run.h"
 #include "cli/usage_error.h"
+#include "core/cpu_check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
@@ -40,6 +41,7 @@ int run_program(int argc, char** argv) {
   int exit_code = 0;
   add_run(app, exit_code);
   try {
+    check_cpu();
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
