@@ -20,6 +20,7 @@
 #include "cli/span_recorder.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/model_folders.h"
 #include "core/quantities.h"
 #include "engines/generate/answer.h"
 #include "engines/generate/entry_cost.h"
@@ -125,7 +126,7 @@ int run(const RunFlags& flags) {
   const AnswerOptions options = flags.generate.checked_answer();
   SpanRecorder spans;
   const Backend backend(flags.generate.n_threads);
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
+  const std::shared_ptr<const TextModel> model = TextModel::load(find_model(flags.generate.model));
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
   const Prompt prompt = make_prompt(flags, *model);
