@@ -1,6 +1,8 @@
 #include "support/tiny_model.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <random>
 #include <vector>
@@ -10,10 +12,42 @@
 namespace reprise::test {
 namespace {
 
+// The characters with which GPT-2's alphabet writes bytes: printable ones stand for themselves, the
+// others are moved to U+0100 and on.
+std::string byte_character(int32_t byte, int32_t& n_moved) {
+  const bool is_printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+  const int32_t code = is_printable ? byte : 0x100 + n_moved++;
+  if (code < 0x80) return {static_cast<char>(code)};
+  return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+}
+
+// Token types as libllama numbers them.
+enum TokenType : int32_t { kNormal = 1, kControl = 3 };
+
+struct Vocabulary {
+  std::vector<std::string> tokens;
+  std::vector<int32_t> types;
+
+  Vocabulary() {
+    int32_t n_moved = 0;
+    for (int32_t byte = 0; byte < 256; ++byte) tokens.push_back(byte_character(byte, n_moved));
+    tokens.emplace_back("he");
+    types.assign(tokens.size(), kNormal);
+    for (const char* control : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
+      tokens.emplace_back(control);
+      types.push_back(kControl);
+    }
+  }
+  int32_t id(const std::string& token) const {
+    return static_cast<int32_t>(std::find(tokens.begin(), tokens.end(), token) - tokens.begin());
+  }
+};
+
 class Writer {
  public:
   explicit Writer(const TinyModel& model)
       : model_(model), rng_(model.seed), gguf_(gguf_init_empty(), gguf_free) {
+    if (model_.has_vocabulary) model_.n_vocab = static_cast<int32_t>(vocabulary_.tokens.size());
     ggml_init_params params{};
     params.mem_size = size_t{64} << 20;
     ctx_ = {ggml_init(params), ggml_free};
@@ -22,7 +56,11 @@ class Writer {
   void metadata() {
     const std::string a = model_.arch + ".";
     text("general.architecture", model_.arch);
-    text("tokenizer.ggml.model", "none");
+    if (model_.has_vocabulary) {
+      vocabulary();
+    } else {
+      text("tokenizer.ggml.model", "none");
+    }
     count(a + "vocab_size", model_.n_vocab);
     count(a + "context_length", model_.n_ctx);
     count(a + "embedding_length", model_.n_embd);
@@ -44,7 +82,13 @@ class Writer {
     const int64_t n_kv = int64_t{m.n_embd_head} * m.n_head_kv;
     matrix("token_embd.weight", m.n_embd, m.n_vocab);
     vector("output_norm.weight", m.n_embd, 1);
-    if (m.arch == "llama") matrix("output.weight", m.n_embd, m.n_vocab);
+    if (m.arch == "llama") {
+      // A row of zeros gives the logit 0, which the best of 95 random ones beats.
+      const auto is_silent = [&](int64_t token) {
+        return m.has_vocabulary && (token < 0x20 || token >= 0x7f);
+      };
+      matrix("output.weight", m.n_embd, m.n_vocab, is_silent);
+    }
     for (int32_t il = 0; il < m.n_layer; ++il) {
       const std::string l = "blk." + std::to_string(il) + ".";
       vector(l + "attn_norm.weight", m.n_embd, 1);
@@ -83,6 +127,22 @@ class Writer {
   void count(const std::string& key, int32_t value) {
     gguf_set_val_u32(gguf_.get(), key.c_str(), value);
   }
+  void texts(const std::string& key, const std::vector<std::string>& values) {
+    std::vector<const char*> pointers;
+    for (const std::string& value : values) pointers.push_back(value.c_str());
+    gguf_set_arr_str(gguf_.get(), key.c_str(), pointers.data(), pointers.size());
+  }
+  void vocabulary() {
+    text("tokenizer.ggml.model", "gpt2");
+    text("tokenizer.ggml.pre", "gpt-2");
+    texts("tokenizer.ggml.tokens", vocabulary_.tokens);
+    gguf_set_arr_data(gguf_.get(), "tokenizer.ggml.token_type", GGUF_TYPE_INT32,
+                      vocabulary_.types.data(), vocabulary_.types.size());
+    texts("tokenizer.ggml.merges", {"h e"});
+    count("tokenizer.ggml.bos_token_id", vocabulary_.id("<|im_start|>"));
+    count("tokenizer.ggml.eos_token_id", vocabulary_.id("<|im_end|>"));
+    text("tokenizer.chat_template", kChatMl);
+  }
 
   std::vector<float> draw(int64_t n, float mean, float deviation) {
     std::normal_distribution<float> normal(mean, deviation);
@@ -90,8 +150,13 @@ class Writer {
     for (float& value : values) value = normal(rng_);
     return values;
   }
-  void matrix(const std::string& name, int64_t ne0, int64_t ne1) {
-    const std::vector<float> values = draw(ne0 * ne1, 0, 1.5F / std::sqrt(static_cast<float>(ne0)));
+  void matrix(
+      const std::string& name, int64_t ne0, int64_t ne1,
+      const std::function<bool(int64_t)>& is_zero_row = [](int64_t) { return false; }) {
+    std::vector<float> values = draw(ne0 * ne1, 0, 1.5F / std::sqrt(static_cast<float>(ne0)));
+    for (int64_t row = 0; row < ne1; ++row) {
+      if (is_zero_row(row)) std::fill_n(values.begin() + row * ne0, ne0, 0.0F);
+    }
     ggml_tensor* tensor = ggml_new_tensor_2d(ctx_.get(), model_.type, ne0, ne1);
     ggml_quantize_chunk(model_.type, values.data(), tensor->data, 0, ne1, ne0, nullptr);
     add(tensor, name);
@@ -107,7 +172,8 @@ class Writer {
     gguf_add_tensor(gguf_.get(), tensor);
   }
 
-  const TinyModel& model_;
+  TinyModel model_;
+  Vocabulary vocabulary_;
   std::mt19937 rng_;
   std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf_;
   std::unique_ptr<ggml_context, decltype(&ggml_free)> ctx_{nullptr, ggml_free};

@@ -7,7 +7,7 @@
 
 namespace reprise::test {
 
-// A small random decoder in the shape of a real architecture, without a vocabulary.
+// A small random decoder in the shape of a real architecture.
 struct TinyModel {
   std::string arch = "llama";      // llama, qwen2, qwen3 or gemma3
   ggml_type type = GGML_TYPE_F32;  // of the matrices; norms and biases are F32
@@ -21,7 +21,15 @@ struct TinyModel {
   int32_t n_ctx = 2048;
   int32_t n_swa = 32;  // gemma3 alone
   uint32_t seed = 1;
+  // With a vocabulary of one token a byte, one merge and ChatML's control tokens (n_vocab is then
+  // its size), and kChatMl as chat template. A llama with it answers in printable ASCII.
+  bool has_vocabulary = false;
 };
+
+inline constexpr const char* kChatMl =
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
+    "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 // Writes it as GGUF, from llama.cpp's own names, so that both runtimes can load it.
 void write_tiny_model(const TinyModel& model, const std::string& path);
