@@ -2,8 +2,8 @@
 # Installs the Debian packages that the build, the tests and the demo need. Does nothing when all are there.
 set -euo pipefail
 packages=(
-  build-essential cmake ninja-build ccache clang-format clang-tidy python3 python3-pip
-  nlohmann-json3-dev libcli11-dev libedit-dev libfmt-dev libspdlog-dev libhwy-dev libgtest-dev libbenchmark-dev pkg-config
+  build-essential patch cmake ninja-build ccache clang-format clang-tidy python3 python3-pip
+  nlohmann-json3-dev libcli11-dev libedit-dev libfmt-dev libspdlog-dev libhwy-dev libgtest-dev libbenchmark-dev
 )
 missing=()
 for package in "${packages[@]}"; do
