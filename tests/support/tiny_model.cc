@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <vector>
@@ -12,42 +12,10 @@
 namespace reprise::test {
 namespace {
 
-// The characters with which GPT-2's alphabet writes bytes: printable ones stand for themselves, the
-// others are moved to U+0100 and on.
-std::string byte_character(int32_t byte, int32_t& n_moved) {
-  const bool is_printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
-  const int32_t code = is_printable ? byte : 0x100 + n_moved++;
-  if (code < 0x80) return {static_cast<char>(code)};
-  return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
-}
-
-// Token types as libllama numbers them.
-enum TokenType : int32_t { kNormal = 1, kControl = 3 };
-
-struct Vocabulary {
-  std::vector<std::string> tokens;
-  std::vector<int32_t> types;
-
-  Vocabulary() {
-    int32_t n_moved = 0;
-    for (int32_t byte = 0; byte < 256; ++byte) tokens.push_back(byte_character(byte, n_moved));
-    tokens.emplace_back("he");
-    types.assign(tokens.size(), kNormal);
-    for (const char* control : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
-      tokens.emplace_back(control);
-      types.push_back(kControl);
-    }
-  }
-  int32_t id(const std::string& token) const {
-    return static_cast<int32_t>(std::find(tokens.begin(), tokens.end(), token) - tokens.begin());
-  }
-};
-
 class Writer {
  public:
   explicit Writer(const TinyModel& model)
       : model_(model), rng_(model.seed), gguf_(gguf_init_empty(), gguf_free) {
-    if (model_.has_vocabulary) model_.n_vocab = static_cast<int32_t>(vocabulary_.tokens.size());
     ggml_init_params params{};
     params.mem_size = size_t{64} << 20;
     ctx_ = {ggml_init(params), ggml_free};
@@ -56,11 +24,7 @@ class Writer {
   void metadata() {
     const std::string a = model_.arch + ".";
     text("general.architecture", model_.arch);
-    if (model_.has_vocabulary) {
-      vocabulary();
-    } else {
-      text("tokenizer.ggml.model", "none");
-    }
+    text("tokenizer.ggml.model", "none");
     count(a + "vocab_size", model_.n_vocab);
     count(a + "context_length", model_.n_ctx);
     count(a + "embedding_length", model_.n_embd);
@@ -82,13 +46,7 @@ class Writer {
     const int64_t n_kv = int64_t{m.n_embd_head} * m.n_head_kv;
     matrix("token_embd.weight", m.n_embd, m.n_vocab);
     vector("output_norm.weight", m.n_embd, 1);
-    if (m.arch == "llama") {
-      // A row of zeros gives the logit 0, which the best of 95 random ones beats.
-      const auto is_silent = [&](int64_t token) {
-        return m.has_vocabulary && (token < 0x20 || token >= 0x7f);
-      };
-      matrix("output.weight", m.n_embd, m.n_vocab, is_silent);
-    }
+    if (m.arch == "llama") matrix("output.weight", m.n_embd, m.n_vocab);
     for (int32_t il = 0; il < m.n_layer; ++il) {
       const std::string l = "blk." + std::to_string(il) + ".";
       vector(l + "attn_norm.weight", m.n_embd, 1);
@@ -116,6 +74,8 @@ class Writer {
     }
   }
 
+  gguf_context* gguf() const { return gguf_.get(); }
+
   bool save(const std::string& path) {
     return gguf_write_to_file(gguf_.get(), path.c_str(), false);
   }
@@ -127,22 +87,6 @@ class Writer {
   void count(const std::string& key, int32_t value) {
     gguf_set_val_u32(gguf_.get(), key.c_str(), value);
   }
-  void texts(const std::string& key, const std::vector<std::string>& values) {
-    std::vector<const char*> pointers;
-    for (const std::string& value : values) pointers.push_back(value.c_str());
-    gguf_set_arr_str(gguf_.get(), key.c_str(), pointers.data(), pointers.size());
-  }
-  void vocabulary() {
-    text("tokenizer.ggml.model", "gpt2");
-    text("tokenizer.ggml.pre", "gpt-2");
-    texts("tokenizer.ggml.tokens", vocabulary_.tokens);
-    gguf_set_arr_data(gguf_.get(), "tokenizer.ggml.token_type", GGUF_TYPE_INT32,
-                      vocabulary_.types.data(), vocabulary_.types.size());
-    texts("tokenizer.ggml.merges", {"h e"});
-    count("tokenizer.ggml.bos_token_id", vocabulary_.id("<|im_start|>"));
-    count("tokenizer.ggml.eos_token_id", vocabulary_.id("<|im_end|>"));
-    text("tokenizer.chat_template", kChatMl);
-  }
 
   std::vector<float> draw(int64_t n, float mean, float deviation) {
     std::normal_distribution<float> normal(mean, deviation);
@@ -150,30 +94,32 @@ class Writer {
     for (float& value : values) value = normal(rng_);
     return values;
   }
-  void matrix(
-      const std::string& name, int64_t ne0, int64_t ne1,
-      const std::function<bool(int64_t)>& is_zero_row = [](int64_t) { return false; }) {
-    std::vector<float> values = draw(ne0 * ne1, 0, 1.5F / std::sqrt(static_cast<float>(ne0)));
-    for (int64_t row = 0; row < ne1; ++row) {
-      if (is_zero_row(row)) std::fill_n(values.begin() + row * ne0, ne0, 0.0F);
-    }
-    ggml_tensor* tensor = ggml_new_tensor_2d(ctx_.get(), model_.type, ne0, ne1);
-    ggml_quantize_chunk(model_.type, values.data(), tensor->data, 0, ne1, ne0, nullptr);
-    add(tensor, name);
+  void matrix(const std::string& name, int64_t ne0, int64_t ne1) {
+    add({.name = name, .type = model_.type, .ne0 = ne0, .ne1 = ne1}, 0,
+        1.5F / std::sqrt(static_cast<float>(ne0)));
   }
   void vector(const std::string& name, int64_t ne0, float mean) {
-    const std::vector<float> values = draw(ne0, mean, 0.2F);
-    ggml_tensor* tensor = ggml_new_tensor_1d(ctx_.get(), GGML_TYPE_F32, ne0);
-    std::copy(values.begin(), values.end(), static_cast<float*>(tensor->data));
-    add(tensor, name);
+    add({.name = name, .type = GGML_TYPE_F32, .ne0 = ne0, .ne1 = 1}, mean, 0.2F);
   }
-  void add(ggml_tensor* tensor, const std::string& name) {
-    ggml_set_name(tensor, name.c_str());
-    gguf_add_tensor(gguf_.get(), tensor);
+  void add(TinyTensor tensor, float mean, float deviation) {
+    if (model_.edit_tensor && !model_.edit_tensor(tensor)) return;
+    const auto [name, type, ne0, ne1, is_zero, row_begin, row_end] = tensor;
+    std::vector<float> values = draw(ne0 * ne1, mean, deviation);
+    for (int64_t row = 0; row < ne1; ++row) {
+      if (row < row_begin || row >= row_end) std::fill_n(values.begin() + row * ne0, ne0, 0.0F);
+    }
+    ggml_tensor* out = ggml_new_tensor_2d(ctx_.get(), type, ne0, ne1);
+    const bool is_weight = type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float != nullptr;
+    if (is_zero || !is_weight) {
+      std::memset(out->data, 0, ggml_nbytes(out));
+    } else {
+      ggml_quantize_chunk(type, values.data(), out->data, 0, ne1, ne0, nullptr);
+    }
+    ggml_set_name(out, name.c_str());
+    gguf_add_tensor(gguf_.get(), out);
   }
 
-  TinyModel model_;
-  Vocabulary vocabulary_;
+  const TinyModel& model_;
   std::mt19937 rng_;
   std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf_;
   std::unique_ptr<ggml_context, decltype(&ggml_free)> ctx_{nullptr, ggml_free};
@@ -185,6 +131,7 @@ void write_tiny_model(const TinyModel& model, const std::string& path) {
   Writer writer(model);
   writer.metadata();
   writer.tensors();
+  if (model.edit_metadata) model.edit_metadata(writer.gguf());
   if (!writer.save(path)) throw std::runtime_error("cannot write " + path);
 }
 

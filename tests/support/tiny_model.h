@@ -1,13 +1,24 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "ggml.h"
+#include "gguf.h"
 
 namespace reprise::test {
 
-// A small random decoder in the shape of a real architecture.
+// A tensor before it is drawn.
+struct TinyTensor {
+  std::string name;
+  ggml_type type;
+  int64_t ne0, ne1;
+  bool is_zero = false;  // filled with zero bytes, for types that are slow to quantise
+  int64_t row_begin = 0, row_end = INT64_MAX;  // rows outside are zero
+};
+
+// A small random decoder in the shape of a real architecture, without a vocabulary.
 struct TinyModel {
   std::string arch = "llama";      // llama, qwen2, qwen3 or gemma3
   ggml_type type = GGML_TYPE_F32;  // of the matrices; norms and biases are F32
@@ -21,15 +32,10 @@ struct TinyModel {
   int32_t n_ctx = 2048;
   int32_t n_swa = 32;  // gemma3 alone
   uint32_t seed = 1;
-  // With a vocabulary of one token a byte, one merge and ChatML's control tokens (n_vocab is then
-  // its size), and kChatMl as chat template. A llama with it answers in printable ASCII.
-  bool has_vocabulary = false;
+  std::function<void(gguf_context*)> edit_metadata = {};  // called last
+  // Called for each tensor, to change it; false leaves it out.
+  std::function<bool(TinyTensor&)> edit_tensor = {};
 };
-
-inline constexpr const char* kChatMl =
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
-    "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 // Writes it as GGUF, from llama.cpp's own names, so that both runtimes can load it.
 void write_tiny_model(const TinyModel& model, const std::string& path);

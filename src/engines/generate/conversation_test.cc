@@ -13,7 +13,7 @@
 #include "core/chat_tokens.h"
 #include "core/error.h"
 #include "policies/registry.h"
-#include "support/tiny_model.h"
+#include "support/tiny_chat_model.h"
 
 namespace reprise {
 namespace {
@@ -58,7 +58,7 @@ class ConversationTest : public ::testing::Test {
 
   std::shared_ptr<const TextModel> load(const std::string& name, uint32_t seed) const {
     const std::string path = folder_ / name;
-    test::write_tiny_model({.n_layer = 3, .n_embd_head = 32, .seed = seed, .has_vocabulary = true},
+    test::write_tiny_model(test::tiny_chat_model({.n_layer = 3, .n_embd_head = 32, .seed = seed}),
                            path);
     return TextModel::load(path);
   }

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "reprise/generate.h"
-#include "support/tiny_model.h"
+#include "support/tiny_chat_model.h"
 
 namespace reprise {
 namespace {
@@ -31,7 +31,7 @@ class PublicApi : public ::testing::Test {
 
   void SetUp() override {
     fs::create_directories(folder_);
-    test::write_tiny_model({.n_layer = 3, .has_vocabulary = true}, folder_ / "tiny.gguf");
+    test::write_tiny_model(test::tiny_chat_model({.n_layer = 3}), folder_ / "tiny.gguf");
   }
   void TearDown() override { fs::remove_all(folder_); }
 

@@ -12,7 +12,7 @@ std::shared_ptr<const TextModel> TextModel::load(const std::string& path) {
   auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
   auto decoder = DecoderModel::load(file);
   const Clock::time_point mapped = Clock::now();
-  Tokenizer tokenizer = Tokenizer::load(path);
+  Tokenizer tokenizer = Tokenizer::load(*file);
   const Clock::time_point end = Clock::now();
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   return std::make_shared<const TextModel>(TextModel{std::move(file), std::move(decoder),
