@@ -13,7 +13,6 @@
 #include "core/error.h"
 #include "core/kv_block.h"
 #include "core/model_catalogue.h"
-#include "core/model_folders.h"
 #include "core/quantities.h"
 #include "core/text_table.h"
 #include "engines/generate/kv_size.h"
@@ -209,7 +208,7 @@ void print_kv(const DecoderHparams& hp) {
 }
 
 void info(const InfoFlags& flags) {
-  const std::shared_ptr<const TextModel> model = TextModel::load(find_model(flags.model));
+  const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
   if (flags.is_json) return print_json(*model);
   print_facts(*model);
   print_kv(model->decoder->hparams());

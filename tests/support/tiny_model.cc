@@ -1,5 +1,6 @@
 #include "support/tiny_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -102,8 +103,11 @@ class Writer {
   }
   void add(TinyTensor tensor, float mean, float deviation) {
     if (model_.edit_tensor && !model_.edit_tensor(tensor)) return;
-    const auto [name, type, ne0, ne1, is_zero] = tensor;
-    const std::vector<float> values = draw(ne0 * ne1, mean, deviation);
+    const auto [name, type, ne0, ne1, is_zero, row_begin, row_end] = tensor;
+    std::vector<float> values = draw(ne0 * ne1, mean, deviation);
+    for (int64_t row = 0; row < ne1; ++row) {
+      if (row < row_begin || row >= row_end) std::fill_n(values.begin() + row * ne0, ne0, 0.0F);
+    }
     ggml_tensor* out = ggml_new_tensor_2d(ctx_.get(), type, ne0, ne1);
     const bool is_weight = type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float != nullptr;
     if (is_zero || !is_weight) {

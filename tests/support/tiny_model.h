@@ -15,6 +15,7 @@ struct TinyTensor {
   ggml_type type;
   int64_t ne0, ne1;
   bool is_zero = false;  // filled with zero bytes, for types that are slow to quantise
+  int64_t row_begin = 0, row_end = INT64_MAX;  // rows outside are zero
 };
 
 // A small random decoder in the shape of a real architecture, without a vocabulary.
