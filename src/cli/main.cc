@@ -14,7 +14,6 @@
 #include "cli/pull.h"
 #include "cli/run.h"
 #include "cli/usage_error.h"
-#include "core/cpu_check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
@@ -51,7 +50,6 @@ int run_program(int argc, char** argv) {
   add_pull(app, exit_code);
   add_run(app, exit_code);
   try {
-    check_cpu();
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
