@@ -32,7 +32,7 @@ Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::st
   entry.is_kept = true;
   entry.dropped = n_dropped;
   entry.spent = {LedgerAmount::Unit::kBytes, static_cast<double>(kv.n_held_bytes()), false, ""};
-  if (n_dropped > 0 && entry_cost_s > 0) {
+  if (n_dropped > 0) {
     entry.saved = {LedgerAmount::Unit::kSeconds, n_reads_saved * entry_cost_s, true, "decode"};
   }
 
