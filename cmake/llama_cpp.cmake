@@ -19,7 +19,18 @@ endif()
 set(_archive "${_folder}/${_stem}.tar.gz")
 set(LLAMA_CPP_SOURCE "${PROJECT_BINARY_DIR}/third_party/${_stem}/vendor/llama.cpp")
 
-if(NOT EXISTS "${LLAMA_CPP_SOURCE}/unpacked")
+# Unpacked and patched once, and again when a patch changes.
+file(GLOB _patches CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/patches/*.patch")
+set(_wanted "${_sha256}")
+foreach(_patch IN LISTS _patches)
+  file(SHA256 "${_patch}" _patch_sha256)
+  string(APPEND _wanted " ${_patch_sha256}")
+endforeach()
+set(_unpacked "")
+if(EXISTS "${LLAMA_CPP_SOURCE}/unpacked")
+  file(READ "${LLAMA_CPP_SOURCE}/unpacked" _unpacked)
+endif()
+if(NOT _unpacked STREQUAL _wanted)
   if(NOT EXISTS "${_archive}")
     message(FATAL_ERROR "${_archive} is missing; run tools/fetch_llama_cpp.sh (or 'make source') first")
   endif()
@@ -27,9 +38,17 @@ if(NOT EXISTS "${LLAMA_CPP_SOURCE}/unpacked")
   if(NOT _found STREQUAL _sha256)
     message(FATAL_ERROR "${_archive} has sha256 ${_found}, expected ${_sha256}; remove it and run 'make source'")
   endif()
+  file(REMOVE_RECURSE "${LLAMA_CPP_SOURCE}")
   file(ARCHIVE_EXTRACT INPUT "${_archive}" DESTINATION "${PROJECT_BINARY_DIR}/third_party"
        PATTERNS "*/vendor/llama.cpp/*")
-  file(TOUCH "${LLAMA_CPP_SOURCE}/unpacked")
+  foreach(_patch IN LISTS _patches)
+    execute_process(COMMAND patch -p1 --silent --input "${_patch}" WORKING_DIRECTORY "${LLAMA_CPP_SOURCE}"
+                    RESULT_VARIABLE _failed)
+    if(_failed)
+      message(FATAL_ERROR "${_patch} does not apply to ${_stem}; is the program 'patch' installed ('make setup')?")
+    endif()
+  endforeach()
+  file(WRITE "${LLAMA_CPP_SOURCE}/unpacked" "${_wanted}")
 endif()
 
 foreach(_part TESTS EXAMPLES TOOLS SERVER APP COMMON)
@@ -47,6 +66,13 @@ elseif(REPRISE_SANITIZE STREQUAL "address")
   set(GGML_SANITIZE_ADDRESS ON CACHE BOOL "" FORCE)
 endif()
 add_subdirectory("${LLAMA_CPP_SOURCE}" "${PROJECT_BINARY_DIR}/third_party/llama.cpp" EXCLUDE_FROM_ALL SYSTEM)
+
+# libllama repacks weights for AMX wherever the CPU announces it. In a virtual machine of ours its kernels then died of an
+# illegal instruction (tilezero on a second thread), so AMX is a choice; our own engine never uses it.
+option(REPRISE_AMX "Let libllama, the peer of the benches, use AMX tiles" OFF)
+if(NOT REPRISE_AMX AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(ggml-cpu PRIVATE -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+endif()
 
 # llama.cpp's Jinja engine alone, for chat templates: `common`, which holds it there, drags in a downloader and a server.
 # The name <string.h> must not find jinja/string.h, so `common` is on the include path and `common/jinja` is not.

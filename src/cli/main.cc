@@ -1,24 +1,62 @@
 #include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/exit_codes.h"
+#include "cli/interrupt.h"
 #include "cli/run.h"
+#include "cli/usage_error.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
-int main(int argc, char** argv) {
-  reprise::install_sigbus_handler();
+namespace reprise {
+namespace {
+
+void log_to_stderr(bool is_quiet, bool is_verbose) {
+  auto logger = spdlog::stderr_logger_st("reprise");
+  logger->set_pattern("reprise: %v");
+  logger->set_level(is_quiet     ? spdlog::level::err
+                    : is_verbose ? spdlog::level::debug
+                                 : spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int run_program(int argc, char** argv) {
+  install_sigbus_handler();
+  install_interrupt_handler();
   CLI::App app{"Reprise: a runtime for generative models that never computes the same thing twice"};
   app.require_subcommand(1);
-  reprise::add_run(app);
+  app.fallthrough();
+  app.set_version_flag("--version", REPRISE_VERSION);
+  bool is_quiet = false;
+  bool is_verbose = false;
+  app.add_flag("-q,--quiet", is_quiet, "print errors alone besides the result");
+  app.add_flag("-v,--verbose", is_verbose, "explain decisions");
+  // Runs before the verb itself, when all flags are known.
+  app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
+  int exit_code = 0;
+  add_run(app, exit_code);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    fmt::print(stderr, "{}\n", usage_error(app, argc, argv, error));
+    return kExitUsage;
+  } catch (const Interrupted&) {
+    fmt::print(stderr, "reprise: interrupted\n");
+    return kExitInterrupted;
   } catch (const std::exception& error) {
     fmt::print(stderr, "reprise: {}\n", error.what());
-    return 1;
+    return kExitFailed;
   }
-  return 0;
+  return exit_code;
 }
+
+}  // namespace
+}  // namespace reprise
+
+int main(int argc, char** argv) { return reprise::run_program(argc, argv); }

@@ -1,23 +1,32 @@
 #include "cli/run.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
+#include "cli/answer_output.h"
+#include "cli/exit_codes.h"
+#include "cli/explain.h"
 #include "cli/generate_flags.h"
-#include "cli/run_ledger.h"
+#include "cli/interrupt.h"
+#include "cli/ledger_output.h"
+#include "cli/progress.h"
+#include "cli/span_recorder.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/interrupt.h"
-#include "core/ledger.h"
-#include "core/progress.h"
+#include "core/quantities.h"
 #include "engines/generate/answer.h"
+#include "engines/generate/entry_cost.h"
+#include "engines/generate/exact_check.h"
 #include "engines/generate/prompt.h"
 #include "engines/generate/sequence.h"
+#include "engines/generate/text_ledger.h"
 #include "engines/generate/text_model.h"
 
 namespace reprise {
@@ -31,7 +40,7 @@ struct RunFlags {
   std::string file;
   std::string truncate;
   std::string compress_after = "prompt";
-  std::string ledger = "table";
+  LedgerChoice ledger;
   bool is_raw = false;
 };
 
@@ -77,18 +86,129 @@ void fit_context(const RunFlags& flags, const DecoderHparams& hp, Prompt& prompt
                             max_tokens, n_ctx));
   }
   const int32_t n_cut = cut_middle(prompt, n_ctx - max_tokens);
-  fmt::print(stderr, "reprise: {} of {} prompt tokens were cut out of the middle\n", n_cut,
-             n_prompt);
+  spdlog::info("{} of {} prompt tokens were cut out of the middle", format_count(n_cut),
+               format_count(n_prompt));
 }
 
-void print_choice(const TextModel& model, const TokenChoice& choice) {
-  const auto show = [&](const TokenLogprob& t) {
-    return fmt::format("{:?}:{:.3f}", model.tokenizer.piece(t.token), t.logprob);
-  };
-  std::string line = show(choice.chosen) + " |";
-  for (const TokenLogprob& other : choice.top) line += " " + show(other);
-  fmt::print(stderr, "{}\n", line);
+Prompt make_prompt(const RunFlags& flags, const TextModel& model) {
+  const UserMessage user = read_message(flags);
+  if (flags.compress_after == "document" && user.document.empty()) {
+    throw Error("--compress-after document: there is no document; give one with -f FILE");
+  }
+  Prompt prompt = flags.is_raw
+                      ? raw_prompt(model, user)
+                      : chat_prompt(model, chat_template_of(model, flags.generate.chat_template),
+                                    flags.generate.system, user);
+  fit_context(flags, model.decoder->hparams(), prompt);
+  return prompt;
+}
+
+void print_exact(const ExactCheck& exact, const Ledger& ledger, const AnswerReport& answer) {
+  const double saved_s = exact.decode_s - answer.decode_s;
+  const LedgerAmount& estimate = ledger.units.front().saved;
+  const std::string estimated =
+      estimate.unit == LedgerAmount::Unit::kSeconds
+          ? fmt::format(" (estimated: {})", format_seconds(estimate.value))
+          : "";
+  const double share = exact.n_steps > 0 ? 100.0 * exact.n_same_best / exact.n_steps : 100;
+  fmt::print(stderr,
+             "verify: --exact takes {} for the prompt and {} for the same {} answer tokens, so {} "
+             "were {} in decode{} · its peak cache is {} · it finds {:.1f} % of the answer's "
+             "tokens most probable too\n",
+             format_seconds(exact.prefill_s), format_seconds(exact.decode_s), exact.n_steps,
+             format_seconds(std::abs(saved_s)), saved_s >= 0 ? "saved" : "lost", estimated,
+             format_bytes(exact.peak_kv_bytes), share);
+}
+
+int run(const RunFlags& flags) {
+  const std::shared_ptr<const KvPolicy> policy = flags.generate.policy();
+  const AnswerOptions options = flags.generate.checked_answer();
+  SpanRecorder spans;
+  const Backend backend(flags.generate.n_threads);
+  const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
+  spans.add("load", "weights", model->weights_s);
+  spans.add("load", "vocabulary", model->vocabulary_s);
+  const Prompt prompt = make_prompt(flags, *model);
+  spans.add("load", "prompt text to tokens");
+  const auto n_prompt = static_cast<int32_t>(prompt.tokens.size());
+
+  Sequence sequence(model->decoder, backend, policy);
+  PrefillOptions prefill;
+  prefill.n_growth = options.max_tokens;
+  prefill.n_compress = flags.compress_after == "document" ? prompt.n_document : -1;
+  std::span<const float> logits;
+  {
+    Progress progress("reading the prompt", "tokens", n_prompt);
+    prefill.progress = [&](int64_t n_done, int64_t n_total) {
+      throw_if_interrupted();
+      spans.add("prefill", fmt::format("{} of {} token layers", n_done, n_total));
+      progress.update(n_done * n_prompt / n_total);
+    };
+    logits = sequence.prefill(prompt.tokens, prefill);
+    progress.finish();
+  }
+  explain_prefill(sequence.last_prefill(), policy->plan(), flags.generate.policy_text());
+
+  AnswerOutput output(*model);
+  const AnswerReport answer =
+      generate_answer(sequence, *model, logits, options, output.events(options, spans));
+  output.end();
+
+  if (flags.ledger.kind != LedgerChoice::Kind::kOff) {
+    const bool has_dropped =
+        sequence.last_prefill().n_entries_dropped > 0 || sequence.n_evicted_in_decode() > 0;
+    const double entry_cost_s =
+        has_dropped ? measure_entry_cost(*model->decoder, backend, sequence.kv().shape(0).kv) : 0;
+    Ledger ledger = text_ledger(sequence, answer, flags.generate.policy_text(), entry_cost_s);
+    ledger.facts.push_back({"weights_s", model->weights_s, ""});
+    ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
+    ledger.spans = spans.take();
+    print_ledger(ledger, flags.ledger);
+    if (flags.ledger.kind == LedgerChoice::Kind::kVerify && !was_interrupted()) {
+      Progress progress("reading the prompt with --exact", "tokens", n_prompt);
+      const ExactCheck exact =
+          check_against_exact(model->decoder, backend, prompt.tokens, answer.tokens,
+                              [&](int64_t n_done, int64_t n_total) {
+                                throw_if_interrupted();
+                                progress.update(n_done * n_prompt / n_total);
+                              });
+      progress.finish();
+      print_exact(exact, ledger, answer);
+    }
+  }
+  return answer.reason == FinishReason::kCancelled ? kExitInterrupted : 0;
 }
 
 }  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* verb =
+      app.add_subcommand("run", "answer one question, about a document if one is given");
+  add_generate_flags(*verb, flags->generate, 512);
+  verb->add_option("-p,--prompt", flags->prompt, "the question or instruction")->type_name("TEXT");
+  verb->add_option("-f,--file", flags->file,
+                   "a document that comes before the question; - or a pipe: standard input")
+      ->type_name("FILE");
+  verb->add_flag("--raw", flags->is_raw, "no chat template: continue the text as it is");
+  verb->add_option("--truncate", flags->truncate, "cut an over-long prompt: middle")
+      ->check(CLI::IsMember({"middle"}));
+  verb->add_option("--compress-after", flags->compress_after,
+                   "what the KV policy judges: the whole prompt, or the document alone, so that "
+                   "the question comes after the eviction")
+      ->check(CLI::IsMember({"document", "prompt"}))
+      ->capture_default_str();
+  verb->add_option("--stop", flags->generate.answer.stop, "text that ends the answer; repeatable")
+      ->allow_extra_args(false);
+  verb->add_option("--logprobs", flags->generate.answer.n_logprobs,
+                   "show the N most probable tokens of every step on standard error")
+      ->check(CLI::Range(1, Candidates::kMaxBest));
+  add_ledger_flag(*verb, flags->ledger);
+  verb->footer(
+      "Examples:\n"
+      "  reprise run smollm2 -p \"What is the capital of France?\"\n"
+      "  reprise run smollm2 -f README.md -p \"What is this about?\" --kv cake:budget=512");
+  verb->callback([flags, &exit_code] { exit_code = run(*flags); });
+}
+
 }  // namespace reprise

@@ -33,7 +33,8 @@ struct SpecialTexts {
 // Turns a conversation into the text that a chat model was trained on, by executing its Jinja
 // template as Hugging Face's transformers does: trim_blocks, lstrip_blocks, the variables messages,
 // add_generation_prompt, bos_token, eos_token, tools and documents (none), and raise_exception(),
-// strftime_now(), tojson, break, continue. Copies share the parsed program; all const functions may
+// strftime_now(), tojson, break, continue. One difference is known: a printed none gives nothing
+// instead of "None". Copies share the parsed program; all const functions may
 // run on several threads.
 class ChatTemplate {
  public:

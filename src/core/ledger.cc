@@ -23,7 +23,7 @@ std::string amount_text(const LedgerAmount& amount) {
   std::string text = amount.unit == LedgerAmount::Unit::kBytes
                          ? format_bytes(static_cast<int64_t>(amount.value))
                          : format_seconds(amount.value);
-  if (amount.is_estimate) text = "est. " + text;
+  if (amount.is_estimate) text.insert(0, "est. ");
   return amount.of.empty() ? text : fmt::format("{} of {}", text, amount.of);
 }
 

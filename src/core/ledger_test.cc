@@ -26,7 +26,7 @@ Ledger example() {
 
 TEST(Ledger, TableIsAlignedAndNamesEveryVerdict) {
   EXPECT_EQ(ledger_table(example()),
-            "unit           computed   reused   approximated   dropped      spent                "
+            "unit          computed   reused   approximated   dropped      spent                  "
             "saved\n"
             "kv entry   30,720 kept        -              -   209,280   22.5 MiB   est. 2.1 s of "
             "decode\n"
@@ -34,7 +34,8 @@ TEST(Ledger, TableIsAlignedAndNamesEveryVerdict) {
 }
 
 TEST(Ledger, AnEmptyRunStillHasAHeader) {
-  EXPECT_EQ(ledger_table({}), "unit   computed   reused   approximated   dropped   spent   saved\n");
+  EXPECT_EQ(ledger_table({}),
+            "unit   computed   reused   approximated   dropped   spent   saved\n");
 }
 
 TEST(Ledger, JsonHoldsEveryUnitAndFact) {

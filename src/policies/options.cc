@@ -9,8 +9,8 @@
 #include <cmath>
 #include <optional>
 
+#include "core/did_you_mean.h"
 #include "core/error.h"
-#include "policies/did_you_mean.h"
 
 namespace reprise {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "core/did_you_mean.h"
 #include "core/error.h"
-#include "policies/did_you_mean.h"
 #include "policies/kv/cake.h"
 #include "policies/kv/full.h"
 #include "policies/kv/h2o.h"

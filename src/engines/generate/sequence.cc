@@ -126,6 +126,7 @@ void Sequence::append(std::span<const int32_t> tokens, int32_t n_logits,
 std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
                                          const PrefillOptions& options) {
   if (tokens.empty()) throw Error("the prompt is empty; give at least one token");
+  const auto start = std::chrono::steady_clock::now();
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   const int32_t n_judged =
       options.n_compress < 0 ? n_tokens : std::min(options.n_compress, n_tokens);
@@ -158,10 +159,12 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     if (!kv.shape(il).is_eligible()) continue;
     report_.kept[il] = kv.count(il) - held_before[il];
+    report_.n_entries_before += held_before[il];
     report_.n_entries_kept += report_.kept[il];
     report_.n_entries_dropped += n_tokens - report_.kept[il];
   }
   report_.peak_kv_bytes = kv.memory().peak();
+  report_.total_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   eviction_.reset();
   if (plan_.decode != KvDecode::kGrow && plan_.budget.kind != Budget::Kind::kUnlimited) {
     eviction_.emplace(plan_, kv, held_before, budget);

@@ -31,7 +31,9 @@ struct PrefillReport {
   bool is_cascade = false;         // layer by layer, because the budget was binding
   std::vector<double> preference;  // of each eligible layer; empty without a cascade
   std::vector<int32_t> kept;       // entries kept of this turn, a layer
-  double policy_s = 0;             // seconds spent on deciding
+  double total_s = 0;              // seconds for the whole prefill
+  double policy_s = 0;             // of them spent on deciding
+  int64_t n_entries_before = 0;    // entries that earlier turns had left
   int64_t peak_kv_bytes = 0;       // during this prefill
 };
 

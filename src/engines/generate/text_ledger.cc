@@ -1,0 +1,86 @@
+#include "engines/generate/text_ledger.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/quantities.h"
+
+namespace reprise {
+namespace {
+
+// Bytes of a cache that keeps every token in F16, the usual default.
+int64_t full_bytes(const DecoderModel& model, int32_t n_tokens) {
+  const DecoderHparams& hp = model.hparams();
+  int64_t n_bytes = 0;
+  for (int32_t il = 0; il < hp.n_layer; ++il) {
+    const KvLayerShape shape{{hp.n_embd_head, hp.n_head_kv, GGML_TYPE_F16},
+                             hp.is_swa[il] ? hp.n_swa : 0};
+    const int32_t n_held =
+        shape.n_swa > 0 ? std::min(n_tokens, shape.n_swa + KvStore::kMaxPass) : n_tokens;
+    n_bytes += shape.entry_bytes() * n_held;
+  }
+  return n_bytes;
+}
+
+}  // namespace
+
+Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::string& policy,
+                   double entry_cost_s) {
+  const PrefillReport& prefill = sequence.last_prefill();
+  const KvStore& kv = sequence.kv();
+  const auto n_answer = static_cast<int64_t>(answer.tokens.size());
+  int64_t n_kept = -prefill.n_entries_before;
+  int64_t n_made = prefill.n_entries_kept + prefill.n_entries_dropped;
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    if (!kv.shape(il).is_eligible()) continue;
+    n_kept += kv.count(il);
+    n_made += n_answer;
+  }
+  const int64_t n_dropped = n_made - n_kept;
+  const int64_t n_dropped_late = n_dropped - prefill.n_entries_dropped;
+  // An entry dropped while decoding is missing from half of the steps on average.
+  const double n_reads_saved =
+      (static_cast<double>(prefill.n_entries_dropped) + static_cast<double>(n_dropped_late) / 2) *
+      static_cast<double>(n_answer);
+
+  LedgerUnit entry;
+  entry.name = "kv entry";
+  entry.computed = n_kept;
+  entry.is_kept = true;
+  entry.dropped = n_dropped;
+  entry.spent = {LedgerAmount::Unit::kBytes, static_cast<double>(kv.n_held_bytes()), false, ""};
+  if (n_dropped > 0 && entry_cost_s > 0) {
+    entry.saved = {LedgerAmount::Unit::kSeconds, n_reads_saved * entry_cost_s, true, "decode"};
+  }
+
+  Ledger ledger;
+  ledger.units = {entry};
+  const double total_s = prefill.total_s + answer.decode_s;
+  const double policy_s = prefill.policy_s + answer.policy_s;
+  const double policy_share = total_s > 0 ? policy_s / total_s : 0;
+  const double decode_rate =
+      answer.decode_s > 0 ? static_cast<double>(n_answer) / answer.decode_s : 0;
+  const int64_t peak = sequence.kv().memory().peak();  // since the prefill began
+  const int64_t full = full_bytes(sequence.model(), sequence.n_past());
+  ledger.facts = {
+      {"n_prompt_tokens", int64_t{prefill.n_tokens},
+       fmt::format("prompt {} tokens in {}", format_count(prefill.n_tokens),
+                   format_seconds(prefill.total_s))},
+      {"prefill_s", prefill.total_s, ""},
+      {"n_answer_tokens", n_answer,
+       fmt::format("answer {} tokens at {:.0f}/s", format_count(n_answer), decode_rate)},
+      {"decode_s", answer.decode_s, ""},
+      {"n_entries_dropped_in_prefill", prefill.n_entries_dropped, ""},
+      {"n_entries_dropped_in_decode", n_dropped_late, ""},
+      {"peak_kv_bytes", peak,
+       fmt::format("peak cache {} (full: {})", format_bytes(peak), format_bytes(full))},
+      {"full_kv_bytes", full, ""},
+      {"policy", policy,
+       fmt::format("policy {} used {:.1f} % of the time", policy, 100 * policy_share)},
+      {"policy_s", policy_s, ""},
+      {"entry_cost_s", entry_cost_s, ""}};
+  return ledger;
+}
+
+}  // namespace reprise
