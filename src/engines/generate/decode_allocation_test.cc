@@ -16,11 +16,6 @@ namespace {
 
 constexpr int32_t kSteps = 1000;
 constexpr int32_t kWarmUp = 8;  // steps
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kCountsMalloc = false;
-#else
-constexpr bool kCountsMalloc = true;
-#endif
 
 struct Case {
   const char* kv;  // as --kv takes it
@@ -57,16 +52,6 @@ class DecodeAllocations : public testing::TestWithParam<Case> {
     for (int32_t i = 0; i < n; ++i) tokens[i] = (i * 7919 + 13) % tokenizer_.n_vocab();
     return tokens;
   }
-  // What ggml takes and gives back at every compute, whatever the graph: ggml_cpu_init() makes a
-  // context each time.
-  int64_t allocations_of_an_empty_graph() const {
-    GraphArena arena(backend_);
-    arena.begin();
-    arena.compute();
-    const int64_t n_before = count_allocations();
-    arena.compute();
-    return count_allocations() - n_before;
-  }
 };
 
 TEST_P(DecodeAllocations, AreNoneInAThousandSteps) {
@@ -83,13 +68,11 @@ TEST_P(DecodeAllocations, AreNoneInAThousandSteps) {
     logits = ours.decode(token);
   };
   const int64_t n_before_warm_up = count_allocations();
+  EXPECT_GT(n_before_warm_up, 0);  // the counter counts
   for (int32_t i = 0; i < kWarmUp; ++i) step();
   const int64_t n_before = count_allocations();
   for (int32_t i = 0; i < kSteps; ++i) step();
-  const int64_t n_counted = count_allocations() - n_before;
-  const int64_t n_of_ggml = allocations_of_an_empty_graph();
-  EXPECT_EQ(n_of_ggml, kCountsMalloc ? 2 : 0);
-  EXPECT_EQ(n_counted, kSteps * n_of_ggml)
+  EXPECT_EQ(count_allocations() - n_before, 0)
       << n_before - n_before_warm_up << " in the " << kWarmUp << " steps of warm-up";
   EXPECT_EQ(ours.n_past(), c.n_prompt + kWarmUp + kSteps);
 }
