@@ -50,6 +50,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(offers(["chat", "--max"]), ["--max-tokens"])
         self.assertIn("-p", offers(["run", "model", "-"]))
         self.assertIn("--prompt", offers(["run", "model", "--p"]))
+        self.assertIn("--quiet", offers(["run", "--q"]))  # one of every verb
         self.assertIn("--version", offers(["--"]))
         self.assertNotIn("--kv", offers(["--"]))
 
@@ -60,6 +61,10 @@ class Completion(unittest.TestCase):
     def test_offers_policies_of_the_flags_kind(self):
         self.assertEqual(offers(["run", "m", "--kv", ""], "fake"), ["cake", "full"])
         self.assertEqual(offers(["run", "m", "--step", "u"], "fake"), ["uniform"])
+        # As bash splits them:
+        self.assertEqual(offers(["run", "m", "--kv", "="], "fake"), ["cake", "full"])
+        self.assertEqual(offers(["run", "m", "--kv", "=", "c"], "fake"), ["cake"])
+        self.assertEqual(offers(["run", "m", "--kv", "cake", ":", "b"], "fake"), [])
 
     def test_offers_models_after_nested_verbs(self):
         self.assertEqual(offers(["run", ""], "fake"), ["smollm2", "recall"])
