@@ -1,0 +1,40 @@
+# Bash completion of reprise. Everything it offers comes from the program itself: verbs, flags and their choices from
+# --help, policies from `reprise policies`, models from `reprise list`.
+
+_reprise() {
+  local program=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local help n_arguments=0 i
+  local -a verbs=()
+  help=$("$program" --help 2>/dev/null) || return
+  for ((i = 1; i < COMP_CWORD; ++i)); do
+    [[ ${COMP_WORDS[i]} == -* ]] && continue
+    if ((n_arguments == 0)) && _reprise_verbs "$help" | grep -qxF -- "${COMP_WORDS[i]}"; then
+      verbs+=("${COMP_WORDS[i]}")
+      help=$("$program" "${verbs[@]}" --help 2>/dev/null)
+    else
+      n_arguments=$((n_arguments + 1))
+    fi
+  done
+
+  local offers=''
+  if [[ $word == -* ]]; then
+    offers=$(grep -oE '^ +-[^ ]+' <<<"$help" | tr ', ' '\n')
+  elif [[ $before == --* ]] && grep -qE -- "^ +(-.,)?$before [^ ]*\{" <<<"$help"; then
+    offers=$(grep -oE -- "^ +(-.,)?$before [^ ]*\{[^}]*" <<<"$help" | sed 's/.*{//' | tr , '\n')
+  elif [[ $before == --* ]] && grep -qE -- "^ +(-.,)?$before [A-Z]" <<<"$help"; then
+    # The kind of a policy is its flag as well: kv/cake goes with --kv.
+    offers=$("$program" policies 2>/dev/null | grep -oE "(^|[^a-z])${before#--}/[a-z0-9_]+" | sed 's|.*/||' | sort -u)
+  elif _reprise_verbs "$help" | grep -q .; then
+    offers=$(_reprise_verbs "$help")
+  elif grep -qE '^ +model' <<<"$help"; then
+    offers=$("$program" list 2>/dev/null | awk 'NR > 1 { print $1 }')
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")
+}
+
+# The verbs in the text of --help.
+_reprise_verbs() {
+  sed -n '/^Subcommands:/,/^$/ s/^  \([a-z]\+\) .*/\1/p' <<<"$1"
+}
+
+complete -o bashdefault -o default -F _reprise reprise
