@@ -35,7 +35,9 @@ _reprise() {
   elif _reprise_verbs "$help" | grep -q .; then
     offers=$(_reprise_verbs "$help")
   elif grep -qE '^ +model' <<<"$help"; then
-    offers=$("$program" list 2>/dev/null | awk 'NR > 1 { print $1 }')
+    offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/q; s/^ *"name": "\(.*\)",$/\1/p')
+  elif [[ ${verbs[*]} == pull ]]; then
+    offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/,$ s/^ *"name": "\(.*\)",$/\1/p')
   fi
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")
 }
