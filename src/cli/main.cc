@@ -14,6 +14,7 @@
 #include "cli/pull.h"
 #include "cli/run.h"
 #include "cli/usage_error.h"
+#include "core/cpu_check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
@@ -30,6 +31,7 @@ void log_to_stderr(bool is_quiet, bool is_verbose) {
 }
 
 int run_program(int argc, char** argv) {
+  check_cpu();
   install_sigbus_handler();
   install_interrupt_handler();
   CLI::App app{"Reprise: a runtime for generative models that never computes the same thing twice"};
