@@ -36,8 +36,8 @@ def locker(rng: random.Random) -> Fact:
     name = rng.choice(["Mrs Abelard", "Mr Quillfeather", "Doctor Osei", "Miss Tamsin Roe", "Captain Idris",
                        "Mr Vandermolen", "Mrs Okonjo", "Professor Lindqvist"])
     number = digits(rng, 3)
-    return Fact(f"The parcel for {name} is waiting in locker {number}.",
-                f"In which locker is the parcel for {name} waiting? Answer with the number only.", number)
+    return Fact(f"The locker number of {name} is {number}.",
+                f"What is the locker number of {name}? Answer with the number only.", number)
 
 
 def extension(rng: random.Random) -> Fact:

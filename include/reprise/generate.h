@@ -25,8 +25,8 @@ namespace reprise {
 // number of threads may use it. The weights stay mapped from the file, which must not change.
 class LanguageModel {
  public:
-  // `model` is the path of a GGUF file. Throws Error when the file is missing, damaged or of an
-  // unknown architecture.
+  // `model` is the path of a GGUF file, or a name that `reprise list` shows. Throws Error when the
+  // file is missing, damaged or of an unknown architecture.
   static LanguageModel load(const std::string& model);
 
   const std::string& name() const;  // as the file gives it, else the file's name

@@ -7,7 +7,11 @@
 
 #include "cli/chat.h"
 #include "cli/exit_codes.h"
+#include "cli/info.h"
 #include "cli/interrupt.h"
+#include "cli/list.h"
+#include "cli/policies.h"
+#include "cli/pull.h"
 #include "cli/run.h"
 #include "cli/usage_error.h"
 #include "core/error.h"
@@ -40,6 +44,10 @@ int run_program(int argc, char** argv) {
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
   add_chat(app, exit_code);
+  add_info(app, exit_code);
+  add_list(app, exit_code);
+  add_policies(app, exit_code);
+  add_pull(app, exit_code);
   add_run(app, exit_code);
   try {
     app.parse(argc, argv);
