@@ -179,7 +179,7 @@ class ThroughPipes(ChatTest):
         self.assertRegex(error, r"\(stopped")
         self.assertIn("user: hello\n", out)
         if "stopped while reading" in error:  # so it is, unless this test was kept waiting for long
-            self.assertNotIn("user: xxx", out)
+            self.assertNotIn("user: x", out)
 
     def test_usage_errors(self):
         for flags in [["--ledger", "tabel"], ["--kvv", "full"], ["--max-tokens", "0"]]:
