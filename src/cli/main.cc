@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/eval.h"
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
 #include "cli/run.h"
@@ -38,6 +39,7 @@ int run_program(int argc, char** argv) {
   // Runs before the verb itself, when all flags are known.
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
+  add_eval(app, exit_code);
   add_run(app, exit_code);
   try {
     app.parse(argc, argv);

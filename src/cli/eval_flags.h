@@ -1,0 +1,34 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engines/generate/named_policy.h"
+
+namespace reprise {
+
+// Flags that every kind of `eval` takes.
+struct EvalFlags {
+  std::string model;
+  std::vector<std::string> kv;
+  int32_t n_threads = 0;
+  std::string json_path;
+};
+
+// Adds them; --kv defaults to `kv`.
+void add_eval_flags(CLI::App& verb, EvalFlags& flags, std::vector<std::string> kv);
+
+// The policies of those texts. Throws Error.
+std::vector<NamedPolicy> named_policies(const std::vector<std::string>& texts);
+
+// Writes the numbers for --json, complete or absent. Throws Error.
+void write_eval_json(const nlohmann::ordered_json& numbers, const std::string& path);
+
+// A share and a mean for a table: "83.5 %", "0.0123".
+std::string format_share(double share);
+std::string format_nats(double nats);
+
+}  // namespace reprise
