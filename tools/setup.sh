@@ -2,7 +2,7 @@
 # Installs the Debian packages that the build, the tests and the demo need. Does nothing when all are there.
 set -euo pipefail
 packages=(
-  build-essential cmake ninja-build ccache clang-format clang-tidy python3 python3-pip
+  build-essential patch cmake ninja-build ccache clang-format clang-tidy python3 python3-pip
   nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev libhwy-dev libgtest-dev libbenchmark-dev
 )
 missing=()

@@ -92,6 +92,9 @@ void fit_context(const RunFlags& flags, const DecoderHparams& hp, Prompt& prompt
 
 Prompt make_prompt(const RunFlags& flags, const TextModel& model) {
   const UserMessage user = read_message(flags);
+  if (flags.compress_after == "document" && user.document.empty()) {
+    throw Error("--compress-after document: there is no document; give one with -f FILE");
+  }
   Prompt prompt = flags.is_raw
                       ? raw_prompt(model, user)
                       : chat_prompt(model, chat_template_of(model, flags.generate.chat_template),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/did_you_mean.h"
+#include "core/nearest.h"
 
 namespace reprise {
 namespace {
@@ -22,9 +23,17 @@ const CLI::App* deepest(const CLI::App& app, std::string& name) {
   return at;
 }
 
-std::string with_nearest(std::string_view word, const std::vector<std::string>& known) {
+std::string nearest_verb(std::string_view word, const std::vector<std::string>& known) {
   const std::vector<std::string_view> views(known.begin(), known.end());
   return did_you_mean(word, views);
+}
+
+// Compared without the dashes, which would make any two flags look alike.
+std::string nearest_flag(std::string_view word, const std::vector<std::string>& known) {
+  std::vector<std::string_view> views;
+  for (const std::string& flag : known) views.push_back(std::string_view(flag).substr(2));
+  const std::string_view close = nearest(word.substr(2), views);
+  return close.empty() ? ";" : fmt::format(", did you mean '--{}'?", close);
 }
 
 }  // namespace
@@ -50,13 +59,13 @@ std::string usage_error(const CLI::App& app, int argc, char** argv, const CLI::P
   std::ranges::stable_partition(extras,
                                 [](const std::string& word) { return word.starts_with('-'); });
   for (const std::string& word : extras) {
-    if (word.starts_with('-')) {
+    if (word.starts_with("--")) {
       const std::string flag = word.substr(0, word.find('='));
-      if (std::find(flags.begin(), flags.end(), flag) == flags.end()) {
-        return fmt::format("{}: no option '{}'{}{}", name, flag, with_nearest(flag, flags), hint);
+      if (std::ranges::find(flags, flag) == flags.end()) {
+        return fmt::format("{}: no option '{}'{}{}", name, flag, nearest_flag(flag, flags), hint);
       }
     } else if (!verbs.empty()) {
-      return fmt::format("{}: no verb '{}'{}{}", name, word, with_nearest(word, verbs), hint);
+      return fmt::format("{}: no verb '{}'{}{}", name, word, nearest_verb(word, verbs), hint);
     }
   }
   return fmt::format("{}: {};{}", name, error.what(), hint);

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The main job on real input: a question about a long text, with the KV cache held to a budget.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+question="Who falls down the rabbit-hole?"
+show() { printf '\n$ %s\n' "$*"; }
+show "build/reprise run smollm2 -f examples/texts/alice.txt -p \"$question\" --kv cake:budget=1024"
+build/reprise run smollm2 -f examples/texts/alice.txt -p "$question" --kv cake:budget=1024 --max-tokens 100
+cat <<'NEXT'
+
+Try next:
+  build/reprise chat smollm2 --kv cake:budget=1024
+  build/reprise run smollm2 -f README.md -p "What is this about?" --kv cake:budget=512 --ledger verify
+  build/reprise policies
+NEXT
