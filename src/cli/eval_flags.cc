@@ -1,11 +1,13 @@
 #include "cli/eval_flags.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <span>
 
 #include "core/atomic_file.h"
-#include "policies/registry.h"
+#include "core/error.h"
 
 namespace reprise {
 
@@ -24,10 +26,12 @@ void add_eval_flags(CLI::App& verb, EvalFlags& flags, std::vector<std::string> k
   verb.add_option("--json", flags.json_path, "also write all numbers to FILE")->type_name("FILE");
 }
 
-std::vector<NamedPolicy> named_policies(const std::vector<std::string>& texts) {
-  std::vector<NamedPolicy> policies;
-  for (const std::string& text : texts) policies.push_back({text, make_kv_policy(text)});
-  return policies;
+void check_json_path(const std::string& path) {
+  if (path.empty()) return;
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (access(folder.c_str(), W_OK) != 0 || std::filesystem::is_directory(path)) {
+    throw Error(fmt::format("--json {}: no file can be written there; choose another path", path));
+  }
 }
 
 void write_eval_json(const nlohmann::ordered_json& numbers, const std::string& path) {

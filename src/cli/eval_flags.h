@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "engines/generate/named_policy.h"
-
 namespace reprise {
 
 // Flags that every kind of `eval` takes.
@@ -21,9 +19,8 @@ struct EvalFlags {
 // Adds them; --kv defaults to `kv`.
 void add_eval_flags(CLI::App& verb, EvalFlags& flags, std::vector<std::string> kv);
 
-// The policies of those texts. Throws Error.
-std::vector<NamedPolicy> named_policies(const std::vector<std::string>& texts);
-
+// Refuses a --json FILE whose folder cannot be written, before hours of work. Throws Error.
+void check_json_path(const std::string& path);
 // Writes the numbers for --json, complete or absent. Throws Error.
 void write_eval_json(const nlohmann::ordered_json& numbers, const std::string& path);
 

@@ -15,6 +15,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/quantities.h"
+#include "core/utf8.h"
 #include "engines/generate/perplexity.h"
 #include "engines/generate/text_model.h"
 
@@ -50,6 +51,7 @@ Contexts read_contexts(const PplFlags& flags, const TextModel& model) {
                             contexts.n_ctx, n_ctx_train));
   }
   const std::string text = read_file(flags.file, kMaxTextBytes);
+  check_utf8(text, flags.file);
   contexts.tokens = model.tokenizer.tokenize(text, true, false);
   const size_t n_all = contexts.tokens.size();
   if (flags.n_tokens > 0) contexts.tokens.resize(std::min<size_t>(flags.n_tokens, n_all));
@@ -109,6 +111,7 @@ void write_json(std::span<const PerplexityRow> rows, const PplFlags& flags, int3
 }
 
 void eval_ppl(const PplFlags& flags) {
+  check_json_path(flags.eval.json_path);
   const std::vector<NamedPolicy> policies = named_policies(flags.eval.kv);
   const Backend backend(flags.eval.n_threads);
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);

@@ -1,6 +1,7 @@
 #include "cli/eval_recall.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -111,7 +112,8 @@ void draw(std::vector<RecallQuestion>& questions, uint64_t seed) {
   }
 }
 
-Questions choose_questions(const RecallFlags& flags, const TextModel& model) {
+Questions choose_questions(const RecallFlags& flags, const TextModel& model,
+                           std::span<const RecallProtocol> protocols) {
   Questions chosen;
   chosen.path = questions_path(flags);
   std::vector<RecallQuestion> all = read_recall_questions(chosen.path);
@@ -124,7 +126,7 @@ Questions choose_questions(const RecallFlags& flags, const TextModel& model) {
   const int32_t n_ctx = model.decoder->hparams().n_ctx_train;
   int32_t n_longest = 0;
   for (RecallQuestion& question : all) {
-    RecallCase asked = make_recall_case(model, chat_template, std::move(question));
+    RecallCase asked = make_recall_case(model, chat_template, protocols, std::move(question));
     n_longest = std::max(n_longest, asked.n_longest());
     if (asked.n_longest() > n_ctx) {
       ++chosen.n_too_long;
@@ -225,20 +227,27 @@ void write_json(std::span<const RecallRow> rows, const RecallFlags& flags,
 
 // A budget that never binds measures nothing.
 void note_idle_policies(std::span<const RecallRow> rows, std::span<const NamedPolicy> policies) {
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (policies[i % policies.size()].is_unlimited() || rows[i].n_dropping > 0) continue;
-    spdlog::info("--kv {}, protocol {}: the budget held every prompt whole, nothing was dropped",
-                 rows[i].policy, recall_protocol_name(rows[i].protocol));
+  for (size_t i = 0; i < policies.size(); ++i) {
+    if (policies[i].is_unlimited()) continue;
+    std::vector<std::string> idle;
+    for (size_t at = i; at < rows.size(); at += policies.size()) {
+      if (rows[at].n_dropping == 0) idle.emplace_back(recall_protocol_name(rows[at].protocol));
+    }
+    if (idle.empty()) continue;
+    spdlog::info("--kv {}: the budget held every prompt whole, nothing was dropped (protocol {})",
+                 policies[i].text, fmt::join(idle, ", "));
   }
 }
 
 void eval_recall(const RecallFlags& flags) {
+  check_json_path(flags.eval.json_path);
   std::vector<NamedPolicy> policies = chosen_policies(flags);
   const Backend backend(flags.eval.n_threads);
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
-  const Questions questions = choose_questions(flags, *model);
+  const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
+  const Questions questions = choose_questions(flags, *model, protocols);
   policies = equalized(flags, *model, backend, std::move(policies), questions);
-  RecallEval eval(model, backend, policies, chosen_protocols(flags.protocol));
+  RecallEval eval(model, backend, policies, protocols);
   int64_t n_tokens = 0;
   for (const RecallCase& asked : questions.cases) n_tokens += eval.n_read(asked);
   Progress progress("asking", "tokens", n_tokens);

@@ -14,8 +14,9 @@ namespace {
 constexpr double kFloatEps = std::numeric_limits<float>::epsilon();
 
 // Logits of a distribution, shifted: softmax does not see the shift.
-std::vector<float> logits(std::vector<double> shares, double shift) {
+std::vector<float> logits(const std::vector<double>& shares, double shift) {
   std::vector<float> out;
+  out.reserve(shares.size());
   for (const double share : shares) out.push_back(static_cast<float>(std::log(share) + shift));
   return out;
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "policies/kv/kv_policy.h"
 
@@ -21,5 +23,8 @@ struct NamedPolicy {
   // The full F16 cache, which the others are compared with.
   bool is_reference() const { return is_unlimited() && policy->plan().type == KvType::kF16; }
 };
+
+// The policies of texts as given to --kv. Throws Error.
+std::vector<NamedPolicy> named_policies(std::span<const std::string> texts);
 
 }  // namespace reprise

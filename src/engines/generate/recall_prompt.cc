@@ -45,35 +45,44 @@ std::optional<Record> other_record(const RecallQuestion& asked) {
   return std::nullopt;
 }
 
-void tokenize_pairs(const TextModel& model, RecallCase& out) {
+std::vector<int32_t> tokenize(const TextModel& model, const std::string& text) {
+  return model.tokenizer.tokenize(text, true, true);
+}
+
+void pairs_in_one_turn(const TextModel& model, RecallCase& out) {
+  const RecallQuestion& asked = out.question;
+  out.one_turn = tokenize(model, asked.document + asked.question);
+  out.n_document = common_prefix(out.one_turn, tokenize(model, asked.document));
+}
+
+void pairs_in_two_turns(const TextModel& model, RecallCase& out) {
   const RecallQuestion& asked = out.question;
   const std::optional<Record> other = other_record(asked);
   if (!other) {
     throw Error(
-        fmt::format("the question '{}': its document has no other record key=value; for "
-                    "the first turn to ask for; leave this question out",
+        fmt::format("the question '{}': its document has no other record key=value; that a first "
+                    "turn could ask for; leave this question or the protocol turn2 out",
                     asked.question));
   }
-  const auto tokens = [&](const std::string& text) {
-    return model.tokenizer.tokenize(text, true, true);
-  };
   const std::string first_turn = fmt::format("{}?{}=", asked.document, other->key);
   const std::string reply = first_turn + std::string(other->value);
-  out.one_turn = tokens(asked.document + asked.question);
-  out.n_document = common_prefix(out.one_turn, tokens(asked.document));
-  out.two_turns = tokens(reply + asked.question);
-  out.n_first_turn = common_prefix(out.two_turns, tokens(first_turn));
-  out.n_reply = common_prefix(out.two_turns, tokens(reply)) - out.n_first_turn;
+  out.two_turns = tokenize(model, reply + asked.question);
+  out.n_first_turn = common_prefix(out.two_turns, tokenize(model, first_turn));
+  out.n_reply = common_prefix(out.two_turns, tokenize(model, reply)) - out.n_first_turn;
 }
 
-void tokenize_facts(const TextModel& model, const ChatTemplate& chat_template, RecallCase& out) {
-  const RecallQuestion& asked = out.question;
-  const Prompt one_turn = chat_prompt(model, chat_template, "", {asked.document, asked.question});
-  out.one_turn = one_turn.tokens;
-  out.n_document = one_turn.n_document;
-  const UserMessage first{asked.document, kFirstQuestion};
+void facts_in_one_turn(const TextModel& model, const ChatTemplate& chat_template, RecallCase& out) {
+  Prompt prompt =
+      chat_prompt(model, chat_template, "", {out.question.document, out.question.question});
+  out.one_turn = std::move(prompt.tokens);
+  out.n_document = prompt.n_document;
+}
+
+void facts_in_two_turns(const TextModel& model, const ChatTemplate& chat_template,
+                        RecallCase& out) {
+  const UserMessage first{out.question.document, kFirstQuestion};
   const std::array<ChatMessage, 3> messages = {
-      {{"user", first.text()}, {"assistant", kFirstReply}, {"user", asked.question}}};
+      {{"user", first.text()}, {"assistant", kFirstReply}, {"user", out.question.question}}};
   out.two_turns = tokenize_chat(model.tokenizer, chat_template.render_parts(messages, true));
   const std::span<const int32_t> all = out.two_turns;
   out.n_first_turn = common_prefix(all, chat_prompt(model, chat_template, "", first).tokens);
@@ -101,17 +110,19 @@ int32_t RecallCase::n_longest() const {
 
 RecallCase make_recall_case(const TextModel& model,
                             const std::optional<ChatTemplate>& chat_template,
-                            RecallQuestion question) {
+                            std::span<const RecallProtocol> protocols, RecallQuestion question) {
   RecallCase out;
   out.question = std::move(question);
-  if (out.question.kind == RecallQuestion::Kind::kPairs) {
-    tokenize_pairs(model, out);
-  } else if (chat_template) {
-    tokenize_facts(model, *chat_template, out);
-  } else {
-    throw Error("questions of kind 'facts' need a chat template");
-  }
   out.answer = model.tokenizer.tokenize(out.question.answer, false, false);
+  const bool wants_two = std::ranges::count(protocols, RecallProtocol::kTurn2) > 0;
+  if (out.question.kind == RecallQuestion::Kind::kPairs) {
+    pairs_in_one_turn(model, out);
+    if (wants_two) pairs_in_two_turns(model, out);
+    return out;
+  }
+  if (!chat_template) throw Error("questions of kind 'facts' need a chat template");
+  facts_in_one_turn(model, *chat_template, out);
+  if (wants_two) facts_in_two_turns(model, *chat_template, out);
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/chat_template.h"
@@ -25,7 +26,7 @@ struct RecallCase {
   RecallQuestion question;
   std::vector<int32_t> one_turn;   // document and question
   int32_t n_document = 0;          // of them up to the document's end
-  std::vector<int32_t> two_turns;  // document, another question, its reply, question
+  std::vector<int32_t> two_turns;  // with turn2: document, another question, its reply, question
   int32_t n_first_turn = 0;        // of them up to where the reply begins
   int32_t n_reply = 0;             // of them the reply
   std::vector<int32_t> answer;     // what is right, to be teacher-forced
@@ -40,10 +41,10 @@ struct RecallCase {
 // Facts are asked with the chat template, whose user message is the document, a blank line and the
 // question, and their first turn asks for the document's language. Pairs are document and question
 // as they are, and their first turn asks for another record of the document. Throws Error when
-// there is no template for facts, or no other record.
+// there is no template for facts, or no other record for a first turn.
 RecallCase make_recall_case(const TextModel& model,
                             const std::optional<ChatTemplate>& chat_template,
-                            RecallQuestion question);
+                            std::span<const RecallProtocol> protocols, RecallQuestion question);
 
 // Reads everything up to the answer, with room for n_growth more tokens, and returns the logits
 // that follow from what is held then: the prompt's last token is read again, because a prefill's

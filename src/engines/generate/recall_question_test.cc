@@ -17,6 +17,13 @@ constexpr RecallVerdict kOpen = RecallVerdict::kOpen;
 constexpr RecallVerdict kRight = RecallVerdict::kRight;
 constexpr RecallVerdict kWrong = RecallVerdict::kWrong;
 
+RecallQuestion asked(Kind kind, std::string answer) {
+  RecallQuestion question;
+  question.kind = kind;
+  question.answer = std::move(answer);
+  return question;
+}
+
 constexpr const char* kGood =
     R"({"document": "a=1;b=2;", "question": "?a=", "answer": "1;", "depth": 0, "kind": "pairs"})";
 
@@ -77,11 +84,11 @@ TEST(RecallQuestions, RefusesBadLinesWithTheirNumber) {
 }
 
 TEST(JudgeRecall, PairsBeginWithTheAnswer) {
-  const RecallQuestion question{.answer = "62;", .kind = Kind::kPairs};
+  const RecallQuestion question = asked(Kind::kPairs, "62;");
   const std::tuple<const char*, bool, RecallVerdict> cases[] = {
-      {"", false, kOpen},     {"6", false, kOpen},    {"62", false, kOpen},
+      {"", false, kOpen},     {"6", false, kOpen},     {"62", false, kOpen},
       {"62;", false, kRight}, {"62;x", false, kRight}, {" 62;", false, kWrong},
-      {"7", false, kWrong},   {"62", true, kWrong},   {"", true, kWrong}};
+      {"7", false, kWrong},   {"62", true, kWrong},    {"", true, kWrong}};
   for (const auto& [text, is_whole, want] : cases) {
     EXPECT_EQ(judge_recall(question, text, is_whole), want) << text;
   }
@@ -89,7 +96,7 @@ TEST(JudgeRecall, PairsBeginWithTheAnswer) {
 }
 
 TEST(JudgeRecall, FactsHoldTheAnswerInTheirFirstLine) {
-  const RecallQuestion question{.answer = "Velvet", .kind = Kind::kFacts};
+  const RecallQuestion question = asked(Kind::kFacts, "Velvet");
   const std::tuple<const char*, bool, RecallVerdict> cases[] = {
       {"", false, kOpen},
       {"It is velvet", false, kOpen},
@@ -108,10 +115,10 @@ TEST(JudgeRecall, FactsHoldTheAnswerInTheirFirstLine) {
 }
 
 TEST(JudgeRecall, NumbersAreNoPartOfLongerOnes) {
-  const RecallQuestion question{.answer = "134", .kind = Kind::kFacts};
+  const RecallQuestion question = asked(Kind::kFacts, "134");
   const std::tuple<const char*, RecallVerdict> cases[] = {
-      {"134", kRight},     {"No. 134!", kRight}, {"1342", kWrong},
-      {"2134", kWrong},    {"2134, 134", kRight}, {"A134B", kRight}};
+      {"134", kRight},  {"No. 134!", kRight},  {"1342", kWrong},
+      {"2134", kWrong}, {"2134, 134", kRight}, {"A134B", kRight}};
   for (const auto& [text, want] : cases) {
     EXPECT_EQ(judge_recall(question, text, true), want) << text;
   }
