@@ -6,7 +6,7 @@ BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: help setup source configure build test format tidy clean
+.PHONY: help setup source configure build model test format tidy install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ configure: setup source
 build: configure ## build the program: build/reprise
 	@cmake --build $(BUILD) -j $(JOBS)
 
+model: build     ## fetch the chat model of the demo and the tests, checked by its hash
+	@$(BUILD)/reprise pull smollm2
+
 test: build      ## build and run every test that needs no network
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2
 
@@ -32,6 +35,9 @@ format:          ## format every source file
 tidy: configure  ## clang-format check and clang-tidy over our own files
 	@clang-format --dry-run --Werror $(SOURCES)
 	@git ls-files '*.cc' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
+
+install: build   ## install program, man page, completion, models, library: PREFIX=/usr/local
+	@cmake --install $(BUILD) --prefix $(PREFIX) >/dev/null && echo "installed under $(PREFIX)"
 
 clean:           ## remove every build folder
 	@rm -rf build build-*

@@ -2,7 +2,7 @@
 # The main job on real input: a question about a long text, with the KV cache held to a budget.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-question="Who falls down the rabbit-hole?"
+question="What was written on the label of the bottle?"
 show() { printf '\n$ %s\n' "$*"; }
 show "build/reprise run smollm2 -f examples/texts/alice.txt -p \"$question\" --kv cake:budget=1024"
 build/reprise run smollm2 -f examples/texts/alice.txt -p "$question" --kv cake:budget=1024 --max-tokens 100

@@ -1,6 +1,7 @@
 #include "cli/eval_flags.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -11,16 +12,14 @@
 
 namespace reprise {
 
-void add_eval_flags(CLI::App& verb, EvalFlags& flags, std::vector<std::string> kv) {
-  flags.kv = std::move(kv);
+void add_eval_flags(CLI::App& verb, EvalFlags& flags) {
   verb.add_option("model", flags.model, "name of a model ('reprise list') or path of a GGUF file")
       ->required();
-  verb.add_option(
-          "--kv", flags.kv,
-          "a policy to measure, NAME:key=value,...; repeatable; 'reprise policies' explains "
-          "them")
-      ->allow_extra_args(false)
-      ->capture_default_str();
+  const std::string what = fmt::format(
+      "a policy to measure, NAME:key=value,...; repeatable; 'reprise policies' explains them; "
+      "default: {}",
+      fmt::join(flags.default_kv, " and "));
+  verb.add_option("--kv", flags.kv, what)->allow_extra_args(false)->type_name("POLICY");
   verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
       ->check(CLI::Range(1, 512));
   verb.add_option("--json", flags.json_path, "also write all numbers to FILE")->type_name("FILE");

@@ -11,13 +11,13 @@ namespace reprise {
 // Flags that every kind of `eval` takes.
 struct EvalFlags {
   std::string model;
-  std::vector<std::string> kv;
+  std::vector<std::string> default_kv;  // without --kv
+  std::vector<std::string> kv;          // as given
   int32_t n_threads = 0;
   std::string json_path;
 };
 
-// Adds them; --kv defaults to `kv`.
-void add_eval_flags(CLI::App& verb, EvalFlags& flags, std::vector<std::string> kv);
+void add_eval_flags(CLI::App& verb, EvalFlags& flags);
 
 // Refuses a --json FILE whose folder cannot be written, before hours of work. Throws Error.
 void check_json_path(const std::string& path);

@@ -11,10 +11,10 @@
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "cli/text_table.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/quantities.h"
+#include "core/text_table.h"
 #include "core/utf8.h"
 #include "engines/generate/perplexity.h"
 #include "engines/generate/text_model.h"
@@ -70,18 +70,25 @@ void print_table(std::span<const PerplexityRow> rows, const PplFlags& flags, int
   fmt::print("perplexity of {}: {} contexts of {} tokens, the last {} of each scored\n", flags.file,
              format_count(n_contexts), format_count(n_ctx),
              format_count(PerplexityEval::n_scored(n_ctx)));
-  std::vector<std::vector<std::string>> cells = {
-      {"policy", "perplexity", "error", "KL, nats", "same best", "held", "dropped", "time"}};
+  using Align = TextTable::Align;
+  TextTable table({{"policy", Align::kLeft},
+                   {"perplexity", Align::kRight},
+                   {"error", Align::kRight},
+                   {"KL, nats", Align::kRight},
+                   {"same best", Align::kRight},
+                   {"held", Align::kRight},
+                   {"dropped", Align::kRight},
+                   {"time", Align::kRight}});
   for (const PerplexityRow& row : rows) {
     const bool is_compared = row.agreement.kl.n() > 0;
-    cells.push_back({row.policy, fmt::format("{:.4f}", row.perplexity()),
-                     fmt::format("+-{:.4f}", row.error()),
-                     is_compared ? format_nats(row.agreement.kl.value()) : "-",
-                     is_compared ? format_share(row.agreement.same_best()) : "-",
-                     format_bytes(static_cast<int64_t>(row.held_bytes.value())),
-                     format_count(row.n_dropped), format_seconds(row.seconds)});
+    table.add({row.policy, fmt::format("{:.4f}", row.perplexity()),
+               fmt::format("+-{:.4f}", row.error()),
+               is_compared ? format_nats(row.agreement.kl.value()) : "-",
+               is_compared ? format_share(row.agreement.same_best()) : "-",
+               format_bytes(static_cast<int64_t>(row.held_bytes.value())),
+               format_count(row.n_dropped), format_seconds(row.seconds)});
   }
-  fmt::print("{}", text_table(cells, 1));
+  fmt::print("{}", table.text());
 }
 
 void write_json(std::span<const PerplexityRow> rows, const PplFlags& flags, int32_t n_ctx) {
@@ -112,7 +119,8 @@ void write_json(std::span<const PerplexityRow> rows, const PplFlags& flags, int3
 
 void eval_ppl(const PplFlags& flags) {
   check_json_path(flags.eval.json_path);
-  const std::vector<NamedPolicy> policies = named_policies(flags.eval.kv);
+  const std::vector<NamedPolicy> policies =
+      named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
   const Backend backend(flags.eval.n_threads);
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
   const Contexts contexts = read_contexts(flags, *model);
@@ -151,7 +159,8 @@ void add_eval_ppl(CLI::App& eval, int& exit_code) {
       "perplexity of a text, by the convention of llama.cpp's tool: contexts do not overlap, begin "
       "with BOS where the model wants it, and only their second half is scored. A policy that "
       "evicts judges the first half; the second is read on what it holds");
-  add_eval_flags(*verb, flags->eval, {"full"});
+  flags->eval.default_kv = {"full"};
+  add_eval_flags(*verb, flags->eval);
   verb->add_option("-f,--file", flags->file, "the text, UTF-8")->type_name("FILE")->required();
   verb->add_option("--ctx", flags->n_ctx,
                    "tokens of a context; default: 2048, or the model's if that is shorter")

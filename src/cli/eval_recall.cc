@@ -9,15 +9,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "cli/shared_file.h"
-#include "cli/text_table.h"
 #include "core/error.h"
+#include "core/model_folders.h"
 #include "core/quantities.h"
 #include "core/split_mix.h"
+#include "core/text_table.h"
 #include "engines/generate/equal_bytes.h"
 #include "engines/generate/recall_eval.h"
 #include "engines/generate/text_model.h"
@@ -25,7 +26,7 @@
 namespace reprise {
 namespace {
 
-constexpr const char* kSharedQuestions = "models/recall/facts.jsonl";
+constexpr const char* kSharedQuestions = "recall/facts.jsonl";
 constexpr size_t kEqualBytesSample = 3;  // questions whose prompts the budgets are scaled on
 
 struct RecallFlags {
@@ -65,7 +66,7 @@ std::vector<NamedPolicy> chosen_policies(const RecallFlags& flags) {
     const std::vector<std::string> grid = grid_2x2(flags.budget, flags.n_window);
     texts.insert(texts.end(), grid.begin(), grid.end());
   } else if (texts.empty()) {
-    texts = {"full", "cake:budget=25%"};
+    texts = flags.eval.default_kv;
   }
   if (flags.wants_equal_bytes) {
     for (const char* quantised : {"full:type=q8_0", "full:type=q4_0"}) {
@@ -85,17 +86,20 @@ std::vector<RecallProtocol> chosen_protocols(const std::string& name) {
 }
 
 std::string questions_path(const RecallFlags& flags) {
+  namespace fs = std::filesystem;
   if (!flags.questions_path.empty()) return flags.questions_path;
-  const auto beside = std::filesystem::path(flags.eval.model).replace_filename("questions.jsonl");
-  if (std::filesystem::exists(beside)) return beside.string();
-  const std::optional<std::string> shared = find_shared_file(kSharedQuestions);
-  if (!shared) {
-    throw Error(
-        fmt::format("no questions: {} is not there, and {} was not installed; give a file "
-                    "with --questions FILE",
-                    beside.string(), kSharedQuestions));
+  const fs::path beside =
+      fs::path(find_model(flags.eval.model)).replace_filename("questions.jsonl");
+  std::error_code ignored;
+  if (fs::is_regular_file(beside, ignored)) return beside.string();
+  for (const ModelFolder& folder : model_folders()) {
+    const fs::path shared = fs::path(folder.path) / kSharedQuestions;
+    if (fs::is_regular_file(shared, ignored)) return shared.string();
   }
-  return *shared;
+  throw Error(
+      fmt::format("no questions: neither {} nor {} in a folder of models; give a file with "
+                  "--questions FILE",
+                  beside.string(), kSharedQuestions));
 }
 
 // The questions to ask, as tokens.
@@ -173,19 +177,27 @@ bool is_first_of_protocol(std::span<const RecallRow> rows, size_t i) {
 
 void print_table(std::span<const RecallRow> rows, const std::string& path) {
   fmt::print("recall: {} questions of {}\n", format_count(rows.front().all.n), path);
-  std::vector<std::vector<std::string>> cells = {{"protocol", "policy", "right", "95 % interval",
-                                                  "p", "KL, nats", "same best", "held", "time"}};
+  using Align = TextTable::Align;
+  TextTable table({{"protocol", Align::kLeft},
+                   {"policy", Align::kLeft},
+                   {"right", Align::kRight},
+                   {"95 % interval", Align::kRight},
+                   {"p", Align::kRight},
+                   {"KL, nats", Align::kRight},
+                   {"same best", Align::kRight},
+                   {"held", Align::kRight},
+                   {"time", Align::kRight}});
   for (size_t i = 0; i < rows.size(); ++i) {
     const RecallRow& row = rows[i];
     const Interval interval = wilson_interval(row.all.n_right, row.all.n);
-    cells.push_back({recall_protocol_name(row.protocol), row.policy, format_share(row.all.share()),
-                     fmt::format("{:.1f}..{:.1f}", 100 * interval.low, 100 * interval.high),
-                     is_first_of_protocol(rows, i) ? "-" : fmt::format("{:.3g}", row.p_vs_first()),
-                     format_nats(row.agreement.kl.value()), format_share(row.agreement.same_best()),
-                     format_bytes(static_cast<int64_t>(row.held_bytes.value())),
-                     format_seconds(row.seconds)});
+    table.add({recall_protocol_name(row.protocol), row.policy, format_share(row.all.share()),
+               fmt::format("{:.1f}..{:.1f}", 100 * interval.low, 100 * interval.high),
+               is_first_of_protocol(rows, i) ? "-" : fmt::format("{:.3g}", row.p_vs_first()),
+               format_nats(row.agreement.kl.value()), format_share(row.agreement.same_best()),
+               format_bytes(static_cast<int64_t>(row.held_bytes.value())),
+               format_seconds(row.seconds)});
   }
-  fmt::print("{}", text_table(cells, 2));
+  fmt::print("{}", table.text());
 }
 
 nlohmann::ordered_json to_json(const RecallCount& count) {
@@ -277,7 +289,8 @@ void add_eval_recall(CLI::App& eval, int& exit_code) {
       "recall",
       "answers to questions about documents, when the question comes last and is judged "
       "with the document, after its compression, or in a second turn");
-  add_eval_flags(*verb, flags->eval, {});
+  flags->eval.default_kv = {"full", "cake:budget=25%"};
+  add_eval_flags(*verb, flags->eval);
   verb->add_option(
           "--questions", flags->questions_path,
           "JSON Lines of document, question, answer, depth and kind (pairs or facts); "
@@ -313,7 +326,7 @@ void add_eval_recall(CLI::App& eval, int& exit_code) {
       "full cache, over the right answer's tokens. docs/evaluation.md explains how to read it.\n\n"
       "Examples:\n"
       "  reprise eval recall smollm2 --kv full --kv cake:budget=256 --n 20\n"
-      "  reprise eval recall smollm2 --grid 2x2 --budget 128 --equal-bytes --json recall.json");
+      "  reprise eval recall recall --grid 2x2 --budget 32 --window 8 --equal-bytes --n 100");
   verb->callback([flags, &exit_code] {
     eval_recall(*flags);
     exit_code = 0;

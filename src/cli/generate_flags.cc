@@ -1,6 +1,9 @@
 #include "cli/generate_flags.h"
 
+#include <fmt/format.h>
+
 #include "core/atomic_file.h"
+#include "core/error.h"
 #include "policies/registry.h"
 
 namespace reprise {
@@ -17,6 +20,14 @@ const std::string& GenerateFlags::policy_text() const {
 
 std::shared_ptr<const KvPolicy> GenerateFlags::policy() const {
   return make_kv_policy(policy_text());
+}
+
+int32_t GenerateFlags::context(const DecoderHparams& hp) const {
+  if (n_ctx > hp.n_ctx_train) {
+    throw Error(fmt::format("--ctx {}: the model was trained for {} tokens; lower --ctx", n_ctx,
+                            hp.n_ctx_train));
+  }
+  return n_ctx == 0 ? hp.n_ctx_train : n_ctx;
 }
 
 AnswerOptions GenerateFlags::checked_answer() const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engines/generate/answer.h"
+#include "nets/decoder_model.h"
 #include "policies/kv/kv_policy.h"
 
 namespace reprise {
@@ -27,6 +28,8 @@ struct GenerateFlags {
   std::shared_ptr<const KvPolicy> policy() const;
   // Its text, as the ledger names it.
   const std::string& policy_text() const;
+  // Tokens of context: --ctx, or what the model was trained for. Throws Error when that is less.
+  int32_t context(const DecoderHparams& hp) const;
   // The answer's options with the grammar read from its file. Throws Error.
   AnswerOptions checked_answer() const;
 };

@@ -5,11 +5,17 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/chat.h"
 #include "cli/eval.h"
 #include "cli/exit_codes.h"
+#include "cli/info.h"
 #include "cli/interrupt.h"
+#include "cli/list.h"
+#include "cli/policies.h"
+#include "cli/pull.h"
 #include "cli/run.h"
 #include "cli/usage_error.h"
+#include "core/cpu_check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
@@ -26,6 +32,7 @@ void log_to_stderr(bool is_quiet, bool is_verbose) {
 }
 
 int run_program(int argc, char** argv) {
+  check_cpu();
   install_sigbus_handler();
   install_interrupt_handler();
   CLI::App app{"Reprise: a runtime for generative models that never computes the same thing twice"};
@@ -39,7 +46,12 @@ int run_program(int argc, char** argv) {
   // Runs before the verb itself, when all flags are known.
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
+  add_chat(app, exit_code);
   add_eval(app, exit_code);
+  add_info(app, exit_code);
+  add_list(app, exit_code);
+  add_policies(app, exit_code);
+  add_pull(app, exit_code);
   add_run(app, exit_code);
   try {
     app.parse(argc, argv);

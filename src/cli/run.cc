@@ -68,11 +68,7 @@ UserMessage read_message(const RunFlags& flags) {
 void fit_context(const RunFlags& flags, const DecoderHparams& hp, Prompt& prompt) {
   const int32_t max_tokens = flags.generate.answer.max_tokens;
   const auto n_prompt = static_cast<int32_t>(prompt.tokens.size());
-  const int32_t n_ctx = flags.generate.n_ctx == 0 ? hp.n_ctx_train : flags.generate.n_ctx;
-  if (n_ctx > hp.n_ctx_train) {
-    throw Error(fmt::format("--ctx {}: the model was trained for {} tokens; lower --ctx", n_ctx,
-                            hp.n_ctx_train));
-  }
+  const int32_t n_ctx = flags.generate.context(hp);
   if (n_prompt + max_tokens <= n_ctx) return;
   if (flags.truncate.empty()) {
     throw Error(fmt::format(
@@ -126,6 +122,7 @@ int run(const RunFlags& flags) {
   SpanRecorder spans;
   const Backend backend(flags.generate.n_threads);
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
+  check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
   const Prompt prompt = make_prompt(flags, *model);

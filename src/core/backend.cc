@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <thread>
 
 #include "core/error.h"
@@ -10,6 +11,11 @@
 #include "ggml-cpu.h"
 
 namespace reprise {
+namespace {
+
+constexpr size_t kMostNodes = size_t{1} << 20;  // some 400 MB of bookkeeping
+
+}  // namespace
 
 Backend::Backend(int32_t n_threads) : n_threads_(n_threads) {
   if (n_threads < 0 || n_threads > 512) {
@@ -32,8 +38,27 @@ Backend::~Backend() {
   ggml_threadpool_free(pool_);
 }
 
+ggml_cplan Backend::plan(ggml_cgraph* graph) const {
+  ggml_cplan plan = ggml_graph_plan(graph, n_threads_, pool_);
+  if (plan.work_size > scratch_.size()) {
+    try {
+      scratch_.clear();
+      scratch_.resize(plan.work_size);
+    } catch (const std::bad_alloc&) {
+      throw Error(fmt::format(
+          "out of memory for {} bytes of scratch of a compute pass; lower --ctx", plan.work_size));
+    }
+  }
+  plan.work_data = reinterpret_cast<uint8_t*>(scratch_.data());
+  return plan;
+}
+
+void Backend::reserve(ggml_cgraph* graph) const { plan(graph); }
+
 void Backend::compute(ggml_cgraph* graph) const {
-  const ggml_status status = ggml_backend_graph_compute(backend_, graph);
+  // What the CPU backend's own compute does, with scratch that reserve() can take beforehand.
+  ggml_cplan cplan = plan(graph);
+  const ggml_status status = ggml_graph_compute(graph, &cplan);
   if (status != GGML_STATUS_SUCCESS) {
     throw Error(fmt::format("a compute pass failed: {}; lower --ctx if memory is short",
                             ggml_status_to_string(status)));
@@ -42,6 +67,10 @@ void Backend::compute(ggml_cgraph* graph) const {
 
 GraphArena::GraphArena(const Backend& backend, size_t n_nodes_max)
     : backend_(backend), n_nodes_max_(n_nodes_max) {
+  if (n_nodes_max > kMostNodes) {
+    throw Error(fmt::format("a compute graph of {} tensors is too large, at most {} are built in",
+                            n_nodes_max, kMostNodes));
+  }
   ggml_init_params params{};
   params.mem_size =
       ggml_tensor_overhead() * n_nodes_max + ggml_graph_overhead_custom(n_nodes_max, false);
@@ -82,6 +111,13 @@ void GraphArena::allocate() {
   if (!ggml_gallocr_alloc_graph(allocator_, graph_)) {
     throw Error("out of memory for the activations of a compute pass; lower --ctx");
   }
+}
+
+void GraphArena::reserve() {
+  if (!ggml_gallocr_reserve(allocator_, graph_)) {
+    throw Error("out of memory for the activations of a compute pass; lower --ctx");
+  }
+  backend_.reserve(graph_);
 }
 
 }  // namespace reprise

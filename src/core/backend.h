@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "ggml-backend.h"
 #include "ggml.h"
+
+struct ggml_cplan;
 
 namespace reprise {
 
@@ -22,17 +25,23 @@ class Backend {
   ggml_backend_t get() const { return backend_; }
   // Computes the graph, whose tensors must be allocated. Throws Error when ggml reports a failure.
   void compute(ggml_cgraph* graph) const;
+  // Takes the scratch memory that computing the graph needs. Throws Error when it is not free.
+  void reserve(ggml_cgraph* graph) const;
 
  private:
+  ggml_cplan plan(ggml_cgraph* graph) const;
+
   int32_t n_threads_;
   ggml_backend_t backend_ = nullptr;
   struct ggml_threadpool* pool_ = nullptr;
+  mutable std::vector<std::byte> scratch_;  // of a compute; as large as any graph needed so far
 };
 
 // A graph under construction with its own node memory and its own activations, both reused from
 // pass to pass.
 class GraphArena {
  public:
+  // n_nodes_max counts tensors, views included. Throws Error when memory is short.
   explicit GraphArena(const Backend& backend, size_t n_nodes_max = 8192);
   ~GraphArena();
   GraphArena(const GraphArena&) = delete;
@@ -48,9 +57,12 @@ class GraphArena {
   // A tensor over memory of the caller: ne[0] values contiguous, nb1 and nb2 in bytes.
   ggml_tensor* view(ggml_backend_buffer_t buffer, void* data, ggml_type type,
                     const int64_t (&ne)[3], size_t nb1, size_t nb2);
-  // Gives every tensor of the graph its place. Allocates memory only when the graph is larger than
-  // any before.
+  // Gives every tensor of the graph its place. Allocates memory, and lays it out anew, unless the
+  // last graph had the same nodes and none was smaller. Throws Error when memory is short.
   void allocate();
+  // Makes place for this graph without using it: later graphs of the same nodes, none of them
+  // larger, allocate nothing. Throws Error when memory is short.
+  void reserve();
   void compute() { backend_.compute(graph_); }
 
  private:

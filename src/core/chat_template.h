@@ -7,14 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "reprise/chat_message.h"
+
 namespace reprise {
 
 class GgufFile;
-
-struct ChatMessage {
-  std::string role;     // system, user, assistant, tool, ...: a lower-case word
-  std::string content;  // UTF-8
-};
 
 // A piece of a rendered conversation. `is_input`: these bytes came out of a message and are
 // the text of a control token, or a part of one; tokenize them with parse_special = false, all

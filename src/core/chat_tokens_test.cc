@@ -56,7 +56,7 @@ class Vocabulary {
 
 TEST(ChatTokens, ReadsSpecialTexts) {
   const Vocabulary file;
-  const auto special = special_texts(GgufFile::open(file.path()), Tokenizer::load(file.path()));
+  const auto special = special_texts(GgufFile::open(file.path()), Tokenizer::load(GgufFile::open(file.path())));
   EXPECT_EQ(special.bos, "<|im_start|>");
   EXPECT_EQ(special.eos, "<|im_end|>");
   EXPECT_THAT(special.control, testing::ElementsAre("<|im_start|>", "<|im_end|>"));
@@ -64,14 +64,14 @@ TEST(ChatTokens, ReadsSpecialTexts) {
 
 TEST(ChatTokens, RefusesIdsBeyondTheVocabulary) {
   const Vocabulary good;
-  const auto tokenizer = Tokenizer::load(good.path());
+  const auto tokenizer = Tokenizer::load(GgufFile::open(good.path()));
   const Vocabulary bad(1000);
   EXPECT_THROW(special_texts(GgufFile::open(bad.path()), tokenizer), Error);
 }
 
 TEST(ChatTokens, LetsNoMessageMakeAControlToken) {
   const Vocabulary file;
-  const auto tokenizer = Tokenizer::load(file.path());
+  const auto tokenizer = Tokenizer::load(GgufFile::open(file.path()));
   const auto chat =
       ChatTemplate::from_name("chatml", special_texts(GgufFile::open(file.path()), tokenizer));
   const std::vector<ChatMessage> messages = {
@@ -90,7 +90,7 @@ TEST(ChatTokens, LetsNoMessageMakeAControlToken) {
 
 TEST(ChatTokens, GivesHarmlessTextTheTokensOfTheWhole) {
   const Vocabulary file;
-  const auto tokenizer = Tokenizer::load(file.path());
+  const auto tokenizer = Tokenizer::load(GgufFile::open(file.path()));
   const auto chat = ChatTemplate::parse("t", "<|im_start|>h{{ messages[0].content }}<|im_end|>",
                                         special_texts(GgufFile::open(file.path()), tokenizer));
   const std::vector<ChatMessage> messages = {{"user", "e!"}};

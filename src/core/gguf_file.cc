@@ -8,9 +8,17 @@
 #include <type_traits>
 
 #include "core/error.h"
+#include "core/printable.h"
 
 namespace reprise {
 namespace {
+
+// Bounds on what a header makes us allocate, far above real files: 262,144 tokens with their merges
+// take 16 MB, a mixture of experts in separate matrices 50,000 tensors. In memory a header grows up
+// to eightfold.
+constexpr size_t kMaxHeaderBytes = size_t{256} << 20;
+constexpr uint64_t kMaxKeys = 1 << 16;
+constexpr uint64_t kMaxTensors = 1 << 18;
 
 enum class Type : uint32_t {
   kU8,
@@ -30,7 +38,10 @@ enum class Type : uint32_t {
 
 class Reader {
  public:
-  Reader(const std::string& name, std::span<const std::byte> bytes) : name_(name), bytes_(bytes) {}
+  Reader(const std::string& name, std::span<const std::byte> bytes)
+      : name_(name),
+        bytes_(bytes.first(std::min(bytes.size(), kMaxHeaderBytes))),
+        end_(bytes.size() > kMaxHeaderBytes ? "the 256 MiB that a header may take" : "the file") {}
 
   size_t offset() const { return offset_; }
   size_t left() const { return bytes_.size() - offset_; }
@@ -41,7 +52,7 @@ class Reader {
 
   template <typename T>
   T scalar() {
-    if (left() < sizeof(T)) fail("the header ends too early");
+    if (left() < sizeof(T)) fail(fmt::format("the header ends beyond {}", end_));
     T value;
     std::memcpy(&value, bytes_.data() + offset_, sizeof(T));
     offset_ += sizeof(T);
@@ -50,7 +61,7 @@ class Reader {
 
   std::string string() {
     const auto n = scalar<uint64_t>();
-    if (n > left()) fail(fmt::format("a string of {} bytes ends beyond the file", n));
+    if (n > left()) fail(fmt::format("a string of {} bytes ends beyond {}", n, end_));
     std::string value(reinterpret_cast<const char*>(bytes_.data() + offset_), n);
     offset_ += n;
     return value;
@@ -117,7 +128,7 @@ class Reader {
   template <typename T, typename Read>
   std::vector<T> list(uint64_t n, size_t n_bytes_least, Read read) {
     if (n > left() / n_bytes_least)
-      fail(fmt::format("an array of {} values ends beyond the file", n));
+      fail(fmt::format("an array of {} values ends beyond {}", n, end_));
     std::vector<T> values;
     values.reserve(n);
     for (uint64_t i = 0; i < n; ++i) values.push_back(read());
@@ -143,6 +154,7 @@ class Reader {
 
   const std::string& name_;
   std::span<const std::byte> bytes_;
+  std::string_view end_;  // what ends where bytes_ end
   size_t offset_ = 0;
 };
 
@@ -153,25 +165,26 @@ GgufTensor read_tensor(Reader& in) {
     in.fail("a tensor name is empty or too long");
   const auto n_dims = in.scalar<uint32_t>();
   if (n_dims < 1 || n_dims > GGML_MAX_DIMS)
-    in.fail(fmt::format("tensor '{}' has {} dimensions", tensor.name, n_dims));
+    in.fail(fmt::format("tensor '{}' has {} dimensions", printable(tensor.name), n_dims));
   int64_t n_elements = 1;
   for (uint32_t i = 0; i < n_dims; ++i) {
     tensor.ne[i] = in.u64();
     if (tensor.ne[i] <= 0 || tensor.ne[i] > std::numeric_limits<int64_t>::max() / 64 / n_elements) {
-      in.fail(fmt::format("tensor '{}' has an impossible size {}", tensor.name, tensor.ne[i]));
+      in.fail(fmt::format("tensor '{}' has an impossible size {}", printable(tensor.name),
+                          tensor.ne[i]));
     }
     n_elements *= tensor.ne[i];
   }
   const auto type = in.scalar<uint32_t>();
   if (type >= GGML_TYPE_COUNT || ggml_blck_size(static_cast<ggml_type>(type)) <= 0 ||
       ggml_type_size(static_cast<ggml_type>(type)) == 0) {
-    in.fail(fmt::format("tensor '{}' has the unknown type {}", tensor.name, type));
+    in.fail(fmt::format("tensor '{}' has the unknown type {}", printable(tensor.name), type));
   }
   tensor.type = static_cast<ggml_type>(type);
   const int64_t block = ggml_blck_size(tensor.type);
   if (tensor.ne[0] % block != 0) {
-    in.fail(fmt::format("tensor '{}': rows of {} values are no whole blocks of {}", tensor.name,
-                        tensor.ne[0], block));
+    in.fail(fmt::format("tensor '{}': rows of {} values are no whole blocks of {}",
+                        printable(tensor.name), tensor.ne[0], block));
   }
   tensor.n_bytes = static_cast<size_t>(n_elements / block) * ggml_type_size(tensor.type);
   tensor.offset = static_cast<size_t>(in.u64());
@@ -205,13 +218,15 @@ GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes) {
   }
   const auto n_tensors = in.scalar<uint64_t>();
   const auto n_keys = in.scalar<uint64_t>();
-  if (n_tensors > in.left() / 24 || n_keys > in.left() / 12)
-    in.fail("the counts of the header exceed the file");
+  // A tensor takes 24 bytes at least, a key 12.
+  if (n_tensors > std::min(kMaxTensors, in.left() / 24) ||
+      n_keys > std::min(kMaxKeys, in.left() / 12))
+    in.fail(fmt::format("{} tensors and {} keys are too many for the file", n_tensors, n_keys));
   for (uint64_t i = 0; i < n_keys; ++i) {
     std::string key = in.string();
     GgufValue value = in.value();
     if (!out.metadata_.emplace(key, std::move(value)).second)
-      in.fail(fmt::format("key '{}' stands twice", key));
+      in.fail(fmt::format("key '{}' stands twice", printable(key)));
   }
   const int64_t alignment = out.integer_or("general.alignment", 32);
   if (alignment < 1 || alignment > 65536 || (alignment & (alignment - 1)) != 0) {
@@ -222,7 +237,7 @@ GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes) {
   for (uint64_t i = 0; i < n_tensors; ++i) {
     out.tensors_.push_back(read_tensor(in));
     if (!out.tensor_index_.emplace(out.tensors_.back().name, i).second) {
-      in.fail(fmt::format("tensor '{}' stands twice", out.tensors_.back().name));
+      in.fail(fmt::format("tensor '{}' stands twice", printable(out.tensors_.back().name)));
     }
   }
   const size_t data = (in.offset() + out.alignment_ - 1) / out.alignment_ * out.alignment_;
@@ -230,7 +245,7 @@ GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes) {
     if (tensor.offset % out.alignment_ != 0) {
       throw Error(
           fmt::format("{}: tensor '{}' starts at {}, no multiple of {}; convert the model again",
-                      out.path_, tensor.name, tensor.offset, out.alignment_));
+                      out.path_, printable(tensor.name), tensor.offset, out.alignment_));
     }
     const size_t size = bytes.size();
     const size_t room =
@@ -239,7 +254,7 @@ GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes) {
       throw Error(fmt::format(
           "{}: tensor '{}' ends beyond the file of {} bytes; the download is probably incomplete, "
           "fetch it again",
-          out.path_, tensor.name, size));
+          out.path_, printable(tensor.name), size));
     }
     tensor.offset += data;
   }

@@ -1,7 +1,9 @@
 #include "core/gguf_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -63,6 +65,36 @@ TEST(GgufFile, RefusesEveryTruncation) {
   for (size_t n = 0; n < b.get().size(); ++n) {
     EXPECT_THROW(GgufFile::parse("x.gguf", b.get().first(n)), Error) << n << " bytes";
   }
+}
+
+std::string fault_of(std::span<const std::byte> bytes) {
+  try {
+    GgufFile::parse("x.gguf", bytes);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(GgufFile, ShowsNoNameRaw) {
+  Bytes b;
+  b.header(0, 2);
+  for (int i = 0; i < 2; ++i) b.text("\x1B[2J\n").add<uint32_t>(4).add<uint32_t>(7);
+  EXPECT_THAT(fault_of(b.get()), testing::HasSubstr("key '\\x1B[2J\\x0A' stands twice"));
+}
+
+// Every one of them fits into the file; in memory it would take eight times as much and more.
+TEST(GgufFile, BoundsWhatAHeaderAllocates) {
+  Bytes keys;
+  keys.header(0, (1 << 16) + 1);
+  std::vector<std::byte> bytes(size_t{300} << 20);
+  std::copy(keys.get().begin(), keys.get().end(), bytes.begin());
+  EXPECT_THAT(fault_of(bytes), testing::HasSubstr("0 tensors and 65537 keys are too many"));
+  Bytes array;
+  array.header(0, 1).text("k").add<uint32_t>(9).add<uint32_t>(0).add<uint64_t>(size_t{299} << 20);
+  std::copy(array.get().begin(), array.get().end(), bytes.begin());
+  EXPECT_THAT(fault_of(bytes),
+              testing::HasSubstr("ends beyond the 256 MiB that a header may take"));
 }
 
 TEST(GgufFile, RefusesCountsBeyondTheFile) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/gguf_file.h"
 
 namespace reprise {
 namespace {
@@ -16,12 +17,12 @@ constexpr float kRefused = -std::numeric_limits<float>::infinity();
 
 const Tokenizer& gpt2() {
   static const Tokenizer tokenizer =
-      Tokenizer::load(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf");
+      Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf"));
   return tokenizer;
 }
 const Tokenizer& spm() {
   static const Tokenizer tokenizer =
-      Tokenizer::load(LLAMA_CPP_SOURCE "/models/ggml-vocab-llama-spm.gguf");
+      Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-llama-spm.gguf"));
   return tokenizer;
 }
 

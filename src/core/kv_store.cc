@@ -65,19 +65,21 @@ void KvStore::make_room(int32_t il, int32_t n_new) {
   const int32_t n_needed = layer.count + n_new;
   if (n_needed <= capacity(il)) return;
   const int32_t n_swa = layer.shape.n_swa;
-  if (n_swa > 0 && capacity(il) == n_swa + kMaxPass) {
-    assert(n_new <= kMaxPass);
-    const int32_t n_keep = std::min(layer.count, n_swa - 1);  // all that the next token still sees
-    const int32_t n_drop = layer.count - n_keep;
-    layer.block->shift(0, n_drop, n_keep);
-    for (int32_t g = 0; g < layer.shape.kv.n_head_kv; ++g) {
-      const auto head = layer.positions.begin() + static_cast<int64_t>(g) * capacity(il);
-      std::copy(head + n_drop, head + layer.count, head);
-    }
-    layer.count = n_keep;
+  if (n_swa == 0) {
+    reserve(il, (n_needed + kGrowth - 1) / kGrowth * kGrowth);
     return;
   }
-  reserve(il, n_swa > 0 ? n_swa + kMaxPass : (n_needed + kGrowth - 1) / kGrowth * kGrowth);
+  assert(n_new <= kMaxPass);
+  reserve(il, n_swa + kMaxPass);
+  if (n_needed <= capacity(il)) return;
+  const int32_t n_keep = std::min(layer.count, n_swa - 1);  // all that the next token still sees
+  const int32_t n_drop = layer.count - n_keep;
+  layer.block->shift(0, n_drop, n_keep);
+  for (int32_t g = 0; g < layer.shape.kv.n_head_kv; ++g) {
+    const auto head = layer.positions.begin() + static_cast<int64_t>(g) * capacity(il);
+    std::copy(head + n_drop, head + layer.count, head);
+  }
+  layer.count = n_keep;
 }
 
 void KvStore::commit(int32_t il, int32_t n, int32_t first_position) {

@@ -33,6 +33,13 @@ class KvStore {
 
   // Throws Error when a shape cannot be cached.
   explicit KvStore(std::vector<KvLayerShape> shapes);
+  KvStore(KvStore&&) = default;
+  // Swaps: layers must go before the memory that counts them.
+  KvStore& operator=(KvStore&& other) noexcept {
+    memory_.swap(other.memory_);
+    layers_.swap(other.layers_);
+    return *this;
+  }
 
   int32_t n_layer() const { return static_cast<int32_t>(layers_.size()); }
   const KvLayerShape& shape(int32_t il) const { return layers_[il].shape; }

@@ -85,13 +85,18 @@ std::string ledger_table(const Ledger& ledger) {
     for (size_t i = 1; i < kColumns; ++i) line += fmt::format("   {:>{}}", row[i], widths[i]);
     out += line + "\n";
   }
-  std::string facts;
+  const std::string facts = ledger_line(ledger);
+  return facts.empty() ? out : out + facts + "\n";
+}
+
+std::string ledger_line(const Ledger& ledger) {
+  std::string line;
   for (const LedgerFact& fact : ledger.facts) {
     if (fact.text.empty()) continue;
-    if (!facts.empty()) facts += " · ";
-    facts += fact.text;
+    if (!line.empty()) line += " · ";
+    line += fact.text;
   }
-  return facts.empty() ? out : out + facts + "\n";
+  return line;
 }
 
 std::string ledger_json(const Ledger& ledger) { return dump(summary(ledger), 2); }

@@ -52,6 +52,8 @@ struct Ledger {
 
 // A table of the units and one line of facts, ready for a terminal; ends with a newline.
 std::string ledger_table(const Ledger& ledger);
+// The line of facts alone, without a newline.
+std::string ledger_line(const Ledger& ledger);
 // {"units": [...], "facts": {key: value}}; ends with a newline.
 std::string ledger_json(const Ledger& ledger);
 // The spans in Chrome's trace format, for Perfetto or chrome://tracing.

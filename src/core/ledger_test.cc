@@ -33,6 +33,11 @@ TEST(Ledger, TableIsAlignedAndNamesEveryVerdict) {
             "prompt 8,000 tokens · policy cake:budget=1024\n");
 }
 
+TEST(Ledger, LineHoldsTheFactsThatHaveWords) {
+  EXPECT_EQ(ledger_line(example()), "prompt 8,000 tokens · policy cake:budget=1024");
+  EXPECT_EQ(ledger_line({}), "");
+}
+
 TEST(Ledger, AnEmptyRunStillHasAHeader) {
   EXPECT_EQ(ledger_table({}),
             "unit   computed   reused   approximated   dropped   spent   saved\n");

@@ -6,9 +6,8 @@
 
 namespace reprise {
 
-// A file mapped read-only for the life of this object. A file that shrinks while it is mapped would
-// raise SIGBUS: install_sigbus_handler() turns that into one line on standard error and exit
-// code 1.
+// A file mapped read-only for the life of this object. Reading where the file has shrunk raises
+// SIGBUS: install_sigbus_handler() turns that into one line on standard error and exit code 1.
 class MappedFile {
  public:
   // Throws Error when the path cannot be opened, is no regular file, or is empty.
@@ -23,7 +22,8 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-// Programs call it once at start. The line names the mapped file whose pages vanished.
+// Programs call it once at start. The line names the mapped file whose pages vanished; a SIGBUS of
+// another origin ends the process as if there were no handler.
 void install_sigbus_handler();
 
 }  // namespace reprise

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "core/counting_new_test.h"
+#include "core/gguf_file.h"
 #include "core/logprobs.h"
 #include "core/sampler.h"
 
@@ -12,7 +13,7 @@ namespace {
 class SamplerAllocations : public testing::TestWithParam<std::pair<float, int32_t>> {};
 
 TEST_P(SamplerAllocations, AreNoneInAThousandDraws) {
-  const Tokenizer tokenizer = Tokenizer::load(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf");
+  const Tokenizer tokenizer = Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf"));
   SamplerOptions options;
   options.temp = GetParam().first;
   options.top_k = GetParam().second;

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "core/gguf_file.h"
 #include "llama.h"
 
 namespace reprise {
@@ -24,7 +25,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 const Tokenizer& gpt2() {
   static const Tokenizer tokenizer =
-      Tokenizer::load(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf");
+      Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf"));
   return tokenizer;
 }
 

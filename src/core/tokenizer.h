@@ -12,15 +12,18 @@ struct llama_vocab;
 
 namespace reprise {
 
+class GgufFile;
+
 // Text to tokens and back, through libllama on a vocabulary-only model: no weights, no context.
 class Tokenizer {
  public:
-  // Loads the vocabulary of a GGUF file that GgufFile has accepted. Throws Error.
-  static Tokenizer load(const std::string& path);
+  // Takes the vocabulary that check_vocabulary accepts. libllama sees the keys that it reads and
+  // nothing else of the file. Throws Error.
+  static Tokenizer load(const GgufFile& file);
 
   int32_t n_vocab() const;
   // Tokens of UTF-8 text. `parse_special` turns the text of control tokens into those tokens.
-  // Throws Error for text that is not UTF-8 or not below 1 GiB.
+  // Throws Error for text that is not UTF-8 or above 16 MiB.
   std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
   // Bytes of one token; may be a part of a UTF-8 character. Control tokens give nothing.
   std::string piece(int32_t token) const;

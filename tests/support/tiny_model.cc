@@ -1,6 +1,8 @@
 #include "support/tiny_model.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <vector>
@@ -72,6 +74,8 @@ class Writer {
     }
   }
 
+  gguf_context* gguf() const { return gguf_.get(); }
+
   bool save(const std::string& path) {
     return gguf_write_to_file(gguf_.get(), path.c_str(), false);
   }
@@ -91,20 +95,28 @@ class Writer {
     return values;
   }
   void matrix(const std::string& name, int64_t ne0, int64_t ne1) {
-    const std::vector<float> values = draw(ne0 * ne1, 0, 1.5F / std::sqrt(static_cast<float>(ne0)));
-    ggml_tensor* tensor = ggml_new_tensor_2d(ctx_.get(), model_.type, ne0, ne1);
-    ggml_quantize_chunk(model_.type, values.data(), tensor->data, 0, ne1, ne0, nullptr);
-    add(tensor, name);
+    add({.name = name, .type = model_.type, .ne0 = ne0, .ne1 = ne1}, 0,
+        1.5F / std::sqrt(static_cast<float>(ne0)));
   }
   void vector(const std::string& name, int64_t ne0, float mean) {
-    const std::vector<float> values = draw(ne0, mean, 0.2F);
-    ggml_tensor* tensor = ggml_new_tensor_1d(ctx_.get(), GGML_TYPE_F32, ne0);
-    std::copy(values.begin(), values.end(), static_cast<float*>(tensor->data));
-    add(tensor, name);
+    add({.name = name, .type = GGML_TYPE_F32, .ne0 = ne0, .ne1 = 1}, mean, 0.2F);
   }
-  void add(ggml_tensor* tensor, const std::string& name) {
-    ggml_set_name(tensor, name.c_str());
-    gguf_add_tensor(gguf_.get(), tensor);
+  void add(TinyTensor tensor, float mean, float deviation) {
+    if (model_.edit_tensor && !model_.edit_tensor(tensor)) return;
+    const auto [name, type, ne0, ne1, is_zero, row_begin, row_end] = tensor;
+    std::vector<float> values = draw(ne0 * ne1, mean, deviation);
+    for (int64_t row = 0; row < ne1; ++row) {
+      if (row < row_begin || row >= row_end) std::fill_n(values.begin() + row * ne0, ne0, 0.0F);
+    }
+    ggml_tensor* out = ggml_new_tensor_2d(ctx_.get(), type, ne0, ne1);
+    const bool is_weight = type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float != nullptr;
+    if (is_zero || !is_weight) {
+      std::memset(out->data, 0, ggml_nbytes(out));
+    } else {
+      ggml_quantize_chunk(type, values.data(), out->data, 0, ne1, ne0, nullptr);
+    }
+    ggml_set_name(out, name.c_str());
+    gguf_add_tensor(gguf_.get(), out);
   }
 
   const TinyModel& model_;
@@ -119,6 +131,7 @@ void write_tiny_model(const TinyModel& model, const std::string& path) {
   Writer writer(model);
   writer.metadata();
   writer.tensors();
+  if (model.edit_metadata) model.edit_metadata(writer.gguf());
   if (!writer.save(path)) throw std::runtime_error("cannot write " + path);
 }
 

@@ -1,11 +1,22 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "ggml.h"
+#include "gguf.h"
 
 namespace reprise::test {
+
+// A tensor before it is drawn.
+struct TinyTensor {
+  std::string name;
+  ggml_type type;
+  int64_t ne0, ne1;
+  bool is_zero = false;  // filled with zero bytes, for types that are slow to quantise
+  int64_t row_begin = 0, row_end = INT64_MAX;  // rows outside are zero
+};
 
 // A small random decoder in the shape of a real architecture, without a vocabulary.
 struct TinyModel {
@@ -21,6 +32,9 @@ struct TinyModel {
   int32_t n_ctx = 2048;
   int32_t n_swa = 32;  // gemma3 alone
   uint32_t seed = 1;
+  std::function<void(gguf_context*)> edit_metadata = {};  // called last
+  // Called for each tensor, to change it; false leaves it out.
+  std::function<bool(TinyTensor&)> edit_tensor = {};
 };
 
 // Writes it as GGUF, from llama.cpp's own names, so that both runtimes can load it.

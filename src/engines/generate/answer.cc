@@ -1,7 +1,10 @@
 #include "engines/generate/answer.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 
+#include "core/error.h"
 #include "core/stop_text.h"
 #include "core/utf8.h"
 
@@ -37,6 +40,14 @@ class AnswerText {
 };
 
 }  // namespace
+
+void check_answer_options(const AnswerOptions& options, const TextModel& model) {
+  if (options.max_tokens < 1) {
+    throw Error(fmt::format("max_tokens is {}, at least 1 is needed", options.max_tokens));
+  }
+  const Sampler sampler(options.sampler, model.tokenizer);
+  const StopText stop(options.stop);
+}
 
 AnswerReport generate_answer(Sequence& sequence, const TextModel& model,
                              std::span<const float> logits, const AnswerOptions& options,

@@ -11,6 +11,7 @@
 #include "core/sampler.h"
 #include "engines/generate/sequence.h"
 #include "engines/generate/text_model.h"
+#include "reprise/answer.h"
 
 namespace reprise {
 
@@ -33,8 +34,6 @@ struct AnswerEvents {
   std::function<bool()> is_cancelled = {};                        // asked before every token
 };
 
-enum class FinishReason : uint8_t { kEndOfTurn, kStopText, kMaxTokens, kCancelled };
-
 struct AnswerReport {
   std::string text;
   std::vector<int32_t> tokens;  // those that entered the sequence
@@ -42,6 +41,9 @@ struct AnswerReport {
   double decode_s = 0;  // seconds in the engine, sampling included
   double policy_s = 0;  // of them for replacing KV entries
 };
+
+// Throws Error for options that generate_answer would refuse, before a prompt is read for it.
+void check_answer_options(const AnswerOptions& options, const TextModel& model);
 
 // Generates an answer from the logits that follow the sequence's last token. Every token of the
 // answer but the one that ends it enters the sequence. Throws Error.

@@ -296,6 +296,7 @@ CascadeReport cascade_prefill(DecoderState& state, const KvPolicy& policy, const
                               std::span<const int32_t> tokens, int32_t n_growth,
                               std::vector<float>& logits, const PrefillProgress& progress) {
   check_tokens(*state.model, tokens);
+  state.reserved = {};
   return Cascade(state, policy, budget, tokens, progress).run(n_growth, logits);
 }
 

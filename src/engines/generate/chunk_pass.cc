@@ -12,15 +12,18 @@
 namespace reprise {
 namespace {
 
+// How many entries of layer il a pass finds.
+using HeldEntries = int32_t (*)(const KvStore& kv, int32_t il);
+
 // The masks of all layers of a pass. Layers may hold different numbers of entries; since everything
 // held is seen by every token, a layer with fewer uses the right part of the widest mask.
 class PassMasks {
  public:
-  PassMasks(DecoderState& state, int32_t n_tokens) : arena_(state.arena) {
+  PassMasks(DecoderState& state, int32_t n_tokens, HeldEntries held) : arena_(state.arena) {
     for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
       const int32_t n_swa = state.kv.shape(il).n_swa;
       MaskSpan& span = n_swa > 0 ? windowed_ : full_;
-      span = {std::max(span.n_held, state.kv.count(il)), n_tokens, n_swa};
+      span = {std::max(span.n_held, held(state.kv, il)), n_tokens, n_swa};
     }
     if (full_.n_tokens > 1) full_mask_ = make_mask(arena_, full_);
     if (windowed_.n_tokens > 1) windowed_mask_ = make_mask(arena_, windowed_);
@@ -51,36 +54,29 @@ class PassMasks {
   ggml_tensor* windowed_mask_ = nullptr;
 };
 
-}  // namespace
+// The graph of a pass through all layers.
+struct PassGraph {
+  ggml_tensor* ids;  // [n_tokens] I32
+  ggml_tensor* pos;  // [n_tokens] I32
+  PassMasks masks;
+  ggml_tensor* logits;  // [n_vocab, n_logits] F32; null when nobody asked for any
+};
 
-void check_tokens(const DecoderModel& model, std::span<const int32_t> tokens) {
-  const int32_t n_vocab = model.hparams().n_vocab;
-  for (const int32_t token : tokens) {
-    if (token < 0 || token >= n_vocab) {
-      throw Error(fmt::format("token {} lies outside the vocabulary of {} tokens", token, n_vocab));
-    }
-  }
-}
-
-void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutputs& outputs) {
+PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
+                     PassOutputs& outputs) {
   const DecoderModel& model = *state.model;
-  const DecoderHparams& hp = model.hparams();
-  const auto n_tokens = static_cast<int32_t>(tokens.size());
-  assert(n_tokens > 0 && n_tokens <= KvStore::kMaxPass && outputs.n_logits <= n_tokens);
-  check_tokens(model, tokens);
-  for (int32_t il = 0; il < hp.n_layer; ++il) state.kv.make_room(il, n_tokens);
-
+  const int32_t n_layer = model.hparams().n_layer;
   GraphArena& arena = state.arena;
   arena.begin();
   ggml_context* ctx = arena.ctx();
   ggml_tensor* ids = arena.input(GGML_TYPE_I32, n_tokens);
   const DecoderBatch batch{arena.input(GGML_TYPE_I32, n_tokens)};
-  const PassMasks masks(state, n_tokens);
-  outputs.probs.assign(outputs.wants_probs ? hp.n_layer : 0, nullptr);
+  const PassMasks masks(state, n_tokens, held);
+  outputs.probs.assign(outputs.wants_probs ? n_layer : 0, nullptr);
   ggml_tensor* x = decoder_embed(ctx, model, ids);
-  for (int32_t il = 0; il < hp.n_layer; ++il) {
-    const bool is_last = il == hp.n_layer - 1;
-    const MaskSpan span{state.kv.count(il), n_tokens, state.kv.shape(il).n_swa};
+  for (int32_t il = 0; il < n_layer; ++il) {
+    const bool is_last = il == n_layer - 1;
+    const MaskSpan span{held(state.kv, il), n_tokens, state.kv.shape(il).n_swa};
     KvBlock& block = state.kv.block(il);
     DecoderQkv qkv = decoder_qkv(ctx, model, il, x, batch);
     // The entries are written before they are read: the copies stand earlier in the graph.
@@ -114,21 +110,76 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
     ggml_set_output(logits);
     ggml_build_forward_expand(arena.graph(), logits);
   }
-  arena.allocate();
-  std::copy(tokens.begin(), tokens.end(), static_cast<int32_t*>(ids->data));
-  auto* pos = static_cast<int32_t*>(batch.pos->data);
-  std::iota(pos, pos + n_tokens, state.n_past);
-  masks.fill();
-  arena.compute();
+  return {ids, batch.pos, masks, logits};
+}
 
-  for (int32_t il = 0; il < hp.n_layer; ++il) state.kv.commit(il, n_tokens, state.n_past);
+// Lays memory out for passes of a single token until the layers outgrow their capacity of n_slots
+// in all, so that decoding takes none.
+void reserve_single(DecoderState& state, int64_t n_slots, PassOutputs& outputs) {
+  const ReservedPass wanted{
+      outputs.wants_probs ? ReservedPass::Kind::kWithProbs : ReservedPass::Kind::kPlain, n_slots};
+  if (state.reserved == wanted) return;
+  state.reserved = {};
+  // The largest such pass is the one that fills every layer.
+  build_pass(
+      state, 1, [](const KvStore& kv, int32_t il) { return kv.capacity(il) - 1; }, outputs);
+  state.arena.reserve();
+  state.reserved = wanted;
+}
+
+}  // namespace
+
+size_t pass_nodes_max(const DecoderHparams& hp) {
+  // A quantised cache copies K and V of each KV head apart; three tensors a copy.
+  constexpr size_t kNodesALayer = 64;
+  constexpr size_t kNodesAHead = 6;
+  constexpr size_t kOtherNodes = 64;
+  return kOtherNodes + (kNodesALayer + kNodesAHead * hp.n_head_kv) * hp.n_layer;
+}
+
+void check_tokens(const DecoderModel& model, std::span<const int32_t> tokens) {
+  const int32_t n_vocab = model.hparams().n_vocab;
+  for (const int32_t token : tokens) {
+    if (token < 0 || token >= n_vocab) {
+      throw Error(fmt::format("token {} lies outside the vocabulary of {} tokens", token, n_vocab));
+    }
+  }
+}
+
+void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutputs& outputs) {
+  const DecoderModel& model = *state.model;
+  const int32_t n_layer = model.hparams().n_layer;
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  assert(n_tokens > 0 && n_tokens <= KvStore::kMaxPass && outputs.n_logits <= n_tokens);
+  check_tokens(model, tokens);
+  int64_t n_slots = 0;
+  for (int32_t il = 0; il < n_layer; ++il) {
+    state.kv.make_room(il, n_tokens);
+    n_slots += state.kv.capacity(il);
+  }
+  if (n_tokens == 1 && outputs.n_logits == 1) {
+    reserve_single(state, n_slots, outputs);
+  } else {
+    state.reserved = {};
+  }
+
+  const PassGraph pass = build_pass(
+      state, n_tokens, [](const KvStore& kv, int32_t il) { return kv.count(il); }, outputs);
+  state.arena.allocate();
+  std::copy(tokens.begin(), tokens.end(), static_cast<int32_t*>(pass.ids->data));
+  auto* pos = static_cast<int32_t*>(pass.pos->data);
+  std::iota(pos, pos + n_tokens, state.n_past);
+  pass.masks.fill();
+  state.arena.compute();
+
+  for (int32_t il = 0; il < n_layer; ++il) state.kv.commit(il, n_tokens, state.n_past);
   state.n_past += n_tokens;
-  if (logits == nullptr) {
+  if (pass.logits == nullptr) {
     outputs.logits.clear();
     return;
   }
-  const auto* data = static_cast<const float*>(logits->data);
-  outputs.logits.assign(data, data + ggml_nelements(logits));
+  const auto* data = static_cast<const float*>(pass.logits->data);
+  outputs.logits.assign(data, data + ggml_nelements(pass.logits));
 }
 
 }  // namespace reprise

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -20,6 +21,9 @@ struct PassOutputs {
 // Runs up to KvStore::kMaxPass tokens through all layers and appends their entries. Throws Error
 // when a token lies outside the vocabulary or memory is short; the sequence is then as before.
 void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutputs& outputs);
+
+// Tensors that a graph of any pass needs at most: the GraphArena of a DecoderState holds as many.
+size_t pass_nodes_max(const DecoderHparams& hp);
 
 // Throws Error when a token lies outside the vocabulary.
 void check_tokens(const DecoderModel& model, std::span<const int32_t> tokens);

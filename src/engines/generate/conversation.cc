@@ -59,34 +59,53 @@ void Conversation::clear() {
 AnswerReport Conversation::turn(const std::string& user, int32_t n_ctx,
                                 const AnswerOptions& options, const AnswerEvents& events,
                                 const PrefillProgress& progress) {
+  const bool has_turns = messages_.size() > (system_.empty() ? 0U : 1U);
   std::vector<ChatMessage> messages = messages_;
   messages.push_back({"user", user});
   std::vector<ChatSegment> parts = template_.render_parts(messages, true);
   const std::string rendered = text_of(parts);
-  const bool is_reread = !rendered.starts_with(seen_);
-  if (!is_reread) parts = behind(parts, seen_.size());
-  const bool is_first = is_reread || seen_.empty();
+  const bool is_new = seen_.empty() || !rendered.starts_with(seen_);
+  if (!is_new) parts = behind(parts, seen_.size());
   const std::vector<int32_t> tokens = tokenize_chat(model_->tokenizer, parts);
   const auto n_tokens = static_cast<int32_t>(tokens.size());
-  const int32_t n_past = is_first ? 0 : sequence_.n_past();
-  if (n_past + n_tokens >= n_ctx) {
+  const int32_t n_past = is_new ? 0 : sequence_.n_past();
+  const int64_t n_left = int64_t{n_ctx} - n_past - n_tokens;
+  if (n_left <= 0) {
     throw Error(fmt::format(
         "the conversation has {} tokens and this message {} more; with an answer they pass the "
-        "context of {}: raise --ctx, or begin anew with /clear",
+        "context of {}: raise it (--ctx), or begin anew (/clear)",
         n_past, n_tokens, n_ctx));
   }
   AnswerOptions limited = options;
-  limited.max_tokens = std::min(options.max_tokens, n_ctx - n_past - n_tokens);
-  if (is_reread) sequence_.clear();
+  limited.max_tokens = static_cast<int32_t>(std::min<int64_t>(options.max_tokens, n_left));
+  if (is_new) {  // should the prefill fail, the next turn reads everything again
+    sequence_.clear();
+    seen_.clear();
+  }
   const std::span<const float> logits = sequence_.prefill(
       tokens, {.n_growth = limited.max_tokens, .n_compress = -1, .progress = progress});
   messages_ = std::move(messages);
   seen_ = rendered;
-  was_reread_ = is_reread;
-  AnswerReport report = generate_answer(sequence_, *model_, logits, limited, events);
-  messages_.push_back({"assistant", trimmed(report.text)});
+  was_reread_ = is_new && has_turns;
+  std::string text;
+  AnswerEvents kept = events;
+  kept.on_text = [&](std::string_view piece) {
+    text += piece;
+    if (events.on_text) events.on_text(piece);
+  };
+  try {
+    AnswerReport report = generate_answer(sequence_, *model_, logits, limited, kept);
+    add_answer(text);
+    return report;
+  } catch (...) {
+    add_answer(text);
+    throw;
+  }
+}
+
+void Conversation::add_answer(const std::string& text) {
+  messages_.push_back({"assistant", trimmed(text)});
   seen_ += messages_.back().content;
-  return report;
 }
 
 void Conversation::save(const std::string& path) const {

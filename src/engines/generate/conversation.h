@@ -22,8 +22,9 @@ class Conversation {
                std::string system);
 
   // Adds a user's message and answers it. Throws Error when the template refuses, when the total
-  // would pass n_ctx, or when memory is short; the conversation is then as before, and also when
-  // `progress` throws. A cancelled answer stays as far as it got.
+  // would pass n_ctx, when the policy's budget is too small, or when memory is short; the messages
+  // are then as before, and also when `progress` throws. A cancelled answer stays as far as it got,
+  // and one in whose middle an event throws.
   AnswerReport turn(const std::string& user, int32_t n_ctx, const AnswerOptions& options,
                     const AnswerEvents& events, const PrefillProgress& progress);
 
@@ -42,6 +43,8 @@ class Conversation {
   void load(const std::string& path);
 
  private:
+  void add_answer(const std::string& text);
+
   std::shared_ptr<const TextModel> model_;
   ChatTemplate template_;
   std::string system_;

@@ -23,14 +23,23 @@ uint64_t checksum(std::string_view bytes, uint64_t sum = 0xcbf29ce484222325U) {
   return sum;
 }
 
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 // Tells model files apart without reading all of their weights: everything before the tensors'
-// data, and the size.
+// data, the start of every tensor, and the size.
 std::string fingerprint(const TextModel& model) {
+  constexpr size_t kTensorStart = 64;
   const std::span<const std::byte> bytes = model.file->bytes();
   size_t n_head = bytes.size();
   for (const GgufTensor& tensor : model.file->tensors()) n_head = std::min(n_head, tensor.offset);
-  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), n_head);
-  return fmt::format("{:016x}-{}", checksum(head), bytes.size());
+  uint64_t sum = checksum(as_text(bytes.first(n_head)));
+  for (const GgufTensor& tensor : model.file->tensors()) {
+    const std::span<const std::byte> data = model.file->data(tensor);
+    sum = checksum(as_text(data.first(std::min(kTensorStart, data.size()))), sum);
+  }
+  return fmt::format("{:016x}-{}", sum, bytes.size());
 }
 
 }  // namespace
@@ -49,10 +58,9 @@ void write_conversation(const std::string& path, const TextModel& model,
     header["messages"].push_back({{"role", message.role}, {"content", message.content}});
   }
   for (const auto& layer : state.sequence.layers) header["layer_bytes"].push_back(layer.size());
-  std::string out = header.dump() + "\n";
-  for (const auto& layer : state.sequence.layers) {
-    out.append(reinterpret_cast<const char*>(layer.data()), layer.size());
-  }
+  // A model's name may be no UTF-8.
+  std::string out = header.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  for (const auto& layer : state.sequence.layers) out.append(as_text(layer));
   const uint64_t sum = checksum(out);
   out.append(reinterpret_cast<const char*>(&sum), sizeof sum);
   write_file(path, std::as_bytes(std::span(out)));

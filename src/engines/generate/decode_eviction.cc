@@ -7,21 +7,26 @@
 #include "policies/kv/victim.h"
 
 namespace reprise {
+namespace {
+
+constexpr int32_t kNoLimit = INT32_MAX / 2;  // entries; no cache gets there
+
+}  // namespace
 
 DecodeEviction::DecodeEviction(const KvPlan& plan, const KvStore& kv,
                                std::span<const int32_t> held_before, const TurnBudget& budget)
     : plan_(plan), layers_(kv.n_layer()) {
-  size_t longest = 0;
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     if (!kv.shape(il).is_eligible()) continue;
     Layer& layer = layers_[il];
     const int32_t n_held = held_before[il];
+    layer.n_older = n_held;
     // A prompt that fitted may still grow to its budget.
-    layer.limit = budget.binds ? kv.count(il) : std::max(kv.count(il), n_held + budget.n_entries);
-    const int32_t n_slots = layer.limit + plan.decode_every;
+    layer.limit = budget.binds
+                      ? kv.count(il)
+                      : std::max(kv.count(il), std::min(budget.n_entries, kNoLimit) + n_held);
     for (int32_t g = 0; g < kv.shape(il).kv.n_head_kv; ++g) {
       Head& head = layer.heads.emplace_back();
-      head.order.reserve(n_slots);
       head.order.resize(kv.count(il) - n_held);
       std::iota(head.order.begin(), head.order.end(), n_held);
       if (plan.decode != KvDecode::kCakeOfficial) {
@@ -29,12 +34,20 @@ DecodeEviction::DecodeEviction(const KvPlan& plan, const KvStore& kv,
           return kv.position(il, g, a) < kv.position(il, g, b);
         });
       }
-      if (plan.decode == KvDecode::kEma) head.sums.resize(n_slots);
     }
-    longest = std::max<size_t>(longest, n_slots);
+    fit(layer, kv.capacity(il));
   }
-  victims_.resize(longest);
-  scratch_.resize(victim_scratch(longest));
+}
+
+void DecodeEviction::fit(Layer& layer, int32_t capacity) {
+  layer.capacity = capacity;
+  for (Head& head : layer.heads) {
+    head.order.reserve(capacity);
+    if (plan_.decode == KvDecode::kEma) head.sums.resize(capacity);
+  }
+  const auto n = std::max(victims_.size(), static_cast<size_t>(capacity));
+  victims_.resize(n);
+  scratch_.resize(victim_scratch(n));
 }
 
 int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
@@ -43,6 +56,7 @@ int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     Layer& layer = layers_[il];
     if (layer.limit == 0) continue;
+    if (layer.capacity < kv.capacity(il)) fit(layer, kv.capacity(il));
     const int32_t n_drop = is_due ? std::max(0, kv.count(il) - layer.limit) : 0;
     const auto n_head_kv = static_cast<int32_t>(layer.heads.size());
     const auto n_group = static_cast<int32_t>(probs[il]->ne[2]) / n_head_kv;
@@ -51,7 +65,11 @@ int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
                                       n_values * n_head_kv);
     for (int32_t g = 0; g < n_head_kv; ++g) {
       Head& head = layer.heads[g];
-      head.order.push_back(kv.count(il) - 1);
+      // The new entry, and those that came without a step.
+      for (int32_t slot = layer.n_older + static_cast<int32_t>(head.order.size());
+           slot < kv.count(il); ++slot) {
+        head.order.push_back(slot);
+      }
       const size_t n_candidates =
           std::max(0, static_cast<int32_t>(head.order.size()) - plan_.n_window);
       const DecodeView view{rows.subspan(n_values * g, n_values), kv.count(il), n_group,

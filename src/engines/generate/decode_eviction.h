@@ -23,7 +23,8 @@ class DecodeEviction {
                  const TurnBudget& budget);
 
   // After a decode pass that has appended one entry a layer; probs [n_layer] as in PassOutputs.
-  // Returns the number of entries dropped, summed over layers. Allocates nothing.
+  // Returns the number of entries dropped, summed over layers. Allocates nothing, unless a layer of
+  // the store has grown.
   int64_t step(KvStore& kv, std::span<ggml_tensor* const> probs);
 
  private:
@@ -35,8 +36,13 @@ class DecodeEviction {
   };
   struct Layer {
     int32_t limit = 0;        // entries, those of earlier turns included; 0: not eligible
+    int32_t n_older = 0;      // entries of earlier turns
+    int32_t capacity = 0;     // entries there is memory for, as in the store
     std::vector<Head> heads;  // [n_head_kv]
   };
+  // Takes memory for as many entries as the layer of the store has slots: a budget may be far
+  // larger than what ever comes.
+  void fit(Layer& layer, int32_t capacity);
   // Drops n_drop entries of one KV head.
   void drop(KvStore& kv, int32_t il, int32_t g, const DecodeView& view, int32_t n_drop);
 

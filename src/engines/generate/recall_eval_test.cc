@@ -13,7 +13,7 @@
 #include "engines/generate/libllama_peer.h"
 #include "engines/generate/prompt.h"
 #include "policies/registry.h"
-#include "support/tiny_model.h"
+#include "support/tiny_chat_model.h"
 
 namespace reprise {
 namespace {
@@ -40,11 +40,11 @@ class RecallTest : public ::testing::Test {
   std::optional<ChatTemplate> template_;
 
   void load(const test::TinyModel& tiny) {
-    test::write_tiny_model(tiny, path_);
+    test::write_tiny_model(test::tiny_chat_model(tiny), path_);
     model_ = TextModel::load(path_);
     template_ = chat_template_of(*model_, "");
   }
-  void SetUp() override { load({.n_layer = 4, .n_embd_head = 32, .has_vocabulary = true}); }
+  void SetUp() override { load({.n_layer = 4, .n_embd_head = 32}); }
   void TearDown() override { std::filesystem::remove(path_); }
 
   // The first n sample questions of a kind.
@@ -206,7 +206,7 @@ TEST_F(RecallTest, LastTokenIsReadOverWhatIsHeld) {
 
 TEST_F(RecallTest, FullAgainstFullIsExact) {
   for (const char* arch : {"llama", "gemma3"}) {
-    load({.arch = arch, .n_embd_head = 32, .has_vocabulary = true});
+    load({.arch = arch, .n_embd_head = 32});
     RecallEval eval(model_, backend_, named({"full", "snapkv:budget=2000", "full:type=f16"}), kAll);
     for (const char* kind : {"pairs", "facts"}) {
       for (const RecallCase& asked : samples(kind, 1)) eval.ask(asked, kIgnore);

@@ -68,7 +68,8 @@ class Rollback {
 
 Sequence::Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend,
                    std::shared_ptr<const KvPolicy> policy)
-    : state_{model, GraphArena(backend), KvStore(kv_shapes(model->hparams(), policy->plan().type))},
+    : state_{model, GraphArena(backend, pass_nodes_max(model->hparams())),
+             KvStore(kv_shapes(model->hparams(), policy->plan().type))},
       policy_(std::move(policy)),
       plan_(policy_->plan()) {}
 
@@ -139,7 +140,13 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   report_ = {};
   report_.n_tokens = n_tokens;
   Rollback rollback(state_);
-  const int32_t n_spare = std::max(options.n_growth, plan_.decode_every);
+  const bool replaces =
+      plan_.decode != KvDecode::kGrow && plan_.budget.kind != Budget::Kind::kUnlimited;
+  int32_t n_spare = std::max(options.n_growth, plan_.decode_every);
+  if (replaces) {  // an answer of any length takes no more than what the budget leaves
+    const int32_t n_left = budget.binds ? 0 : std::max(0, budget.n_entries - n_tokens);
+    n_spare = plan_.decode_every + std::min(n_spare - plan_.decode_every, n_left);
+  }
   if (budget.binds) {
     CascadeReport cascade =
         cascade_prefill(state_, *policy_, budget, tokens.first(n_judged),
@@ -166,9 +173,7 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   report_.peak_kv_bytes = kv.memory().peak();
   report_.total_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   eviction_.reset();
-  if (plan_.decode != KvDecode::kGrow && plan_.budget.kind != Budget::Kind::kUnlimited) {
-    eviction_.emplace(plan_, kv, held_before, budget);
-  }
+  if (replaces) eviction_.emplace(plan_, kv, held_before, budget);
   return outputs_.logits;
 }
 

@@ -77,11 +77,11 @@ TEST_P(SequenceAgainstPeer, F32LogitsEqualLibllama) {
   KvPlan plan;
   plan.type = KvType::kF32;
   Sequence ours = sequence(plan);
-  LibllamaPeer peer(path_, {.type_kv = GGML_TYPE_F32});
+  LibllamaPeer peer(path_, {.type_kv = GGML_TYPE_F32, .n_threads = 1});
   const std::vector<int32_t> prompt = tokens(700);
   const std::vector<float> want = peer.extend_all(prompt);
   // What the order of additions alone does, in libllama itself: token by token against batches.
-  LibllamaPeer by_one(path_, {.type_kv = GGML_TYPE_F32, .n_ubatch = 1});
+  LibllamaPeer by_one(path_, {.type_kv = GGML_TYPE_F32, .n_ubatch = 1, .n_threads = 1});
   const float noise = max_difference(by_one.extend_all(prompt), want);
   EXPECT_LT(noise, 5e-3F);
   EXPECT_LT(max_difference(ours.extend_all(prompt), want), std::max(1e-3F, 2 * noise));
@@ -93,7 +93,7 @@ TEST_P(SequenceAgainstPeer, LogitsEqualLibllama) {
   Sequence ours = full();
   // Both keep an F16 cache here, so that the rounding of K and V is the same; the rest is F32 in
   // another order.
-  LibllamaPeer peer(path_, {});
+  LibllamaPeer peer(path_, {.n_threads = 1});
   const std::vector<int32_t> prompt = tokens(600);
   const std::vector<float> want = peer.extend_all(prompt);
   const std::vector<float> prefix = copy(ours.extend_all(std::span(prompt).first(590)));
@@ -153,7 +153,7 @@ TEST_F(SequenceTest, QuantisedCachesStayNear) {
 TEST_F(SequenceTest, DecodesLikeLibllamaWithoutTheDroppedPositions) {
   load({});
   const std::vector<int32_t> prompt = tokens(700);
-  LibllamaPeer peer(path_, {});
+  LibllamaPeer peer(path_, {.n_threads = 1});
   Sequence evicting = sequence(entries(100, 32), latest);
   peer.extend_all(prompt);
   evicting.prefill(prompt, {});

@@ -2,28 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "core/quantities.h"
+#include "engines/generate/kv_size.h"
 
 namespace reprise {
-namespace {
-
-// Bytes of a cache that keeps every token in F16, the usual default.
-int64_t full_bytes(const DecoderModel& model, int32_t n_tokens) {
-  const DecoderHparams& hp = model.hparams();
-  int64_t n_bytes = 0;
-  for (int32_t il = 0; il < hp.n_layer; ++il) {
-    const KvLayerShape shape{{hp.n_embd_head, hp.n_head_kv, GGML_TYPE_F16},
-                             hp.is_swa[il] ? hp.n_swa : 0};
-    const int32_t n_held =
-        shape.n_swa > 0 ? std::min(n_tokens, shape.n_swa + KvStore::kMaxPass) : n_tokens;
-    n_bytes += shape.entry_bytes() * n_held;
-  }
-  return n_bytes;
-}
-
-}  // namespace
 
 Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::string& policy,
                    double entry_cost_s) {
@@ -50,7 +32,7 @@ Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::st
   entry.is_kept = true;
   entry.dropped = n_dropped;
   entry.spent = {LedgerAmount::Unit::kBytes, static_cast<double>(kv.n_held_bytes()), false, ""};
-  if (n_dropped > 0 && entry_cost_s > 0) {
+  if (n_dropped > 0) {
     entry.saved = {LedgerAmount::Unit::kSeconds, n_reads_saved * entry_cost_s, true, "decode"};
   }
 
@@ -62,7 +44,9 @@ Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::st
   const double decode_rate =
       answer.decode_s > 0 ? static_cast<double>(n_answer) / answer.decode_s : 0;
   const int64_t peak = sequence.kv().memory().peak();  // since the prefill began
-  const int64_t full = full_bytes(sequence.model(), sequence.n_past());
+  // Of a cache that keeps every token in F16, the usual default.
+  const int64_t full =
+      kv_bytes(sequence.model().hparams(), GGML_TYPE_F16, sequence.n_past(), sequence.n_past());
   ledger.facts = {
       {"n_prompt_tokens", int64_t{prefill.n_tokens},
        fmt::format("prompt {} tokens in {}", format_count(prefill.n_tokens),

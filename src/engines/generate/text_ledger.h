@@ -10,7 +10,7 @@ namespace reprise {
 
 // The ledger of the sequence's last turn: an entry of an eligible layer (not sliding-window) is
 // kept or dropped. What a drop saves is the reading of that entry in every later decode step: an
-// estimate, entry_cost_s (measure_entry_cost; 0: not measured) times a count. `policy` is the text
+// estimate, entry_cost_s (measure_entry_cost) times a count. `policy` is the text
 // given to --kv.
 Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::string& policy,
                    double entry_cost_s);

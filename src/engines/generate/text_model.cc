@@ -3,16 +3,17 @@
 #include <chrono>
 
 #include "core/chat_tokens.h"
+#include "core/model_folders.h"
 
 namespace reprise {
 
-std::shared_ptr<const TextModel> TextModel::load(const std::string& path) {
+std::shared_ptr<const TextModel> TextModel::load(const std::string& name) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
-  auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
+  auto file = std::make_shared<const GgufFile>(GgufFile::open(find_model(name)));
   auto decoder = DecoderModel::load(file);
   const Clock::time_point mapped = Clock::now();
-  Tokenizer tokenizer = Tokenizer::load(path);
+  Tokenizer tokenizer = Tokenizer::load(*file);
   const Clock::time_point end = Clock::now();
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   return std::make_shared<const TextModel>(TextModel{std::move(file), std::move(decoder),

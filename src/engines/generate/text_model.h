@@ -19,8 +19,8 @@ struct TextModel {
   double weights_s = 0;     // seconds to check and map the tensors
   double vocabulary_s = 0;  // seconds for the vocabulary
 
-  // Throws Error.
-  static std::shared_ptr<const TextModel> load(const std::string& path);
+  // From a path or a name (find_model). Throws Error.
+  static std::shared_ptr<const TextModel> load(const std::string& name);
 };
 
 // The template of --chat-template (a name or a file), or the model's own when `choice` is empty.

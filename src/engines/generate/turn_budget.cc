@@ -11,7 +11,10 @@ namespace reprise {
 namespace {
 
 // What the whole sequence may hold, less what other turns and sliding windows need.
-int64_t entries_left(const KvPlan& plan, const KvStore& kv, int32_t n_window, int64_t n_eligible) {
+int64_t entries_left(const KvPlan& plan, const KvStore& kv, int32_t n_tokens, int64_t n_eligible) {
+  // A window that the answer fills counts in full where the budget holds for the answer too.
+  const int32_t n_window =
+      plan.decode == KvDecode::kGrow ? std::min(plan.n_window, n_tokens) : plan.n_window;
   int64_t fixed_bytes = 0;
   int64_t entry_bytes = 0;
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
@@ -53,7 +56,7 @@ TurnBudget turn_budget(const KvPlan& plan, const KvStore& kv, int32_t n_tokens) 
       n_entries = std::max<int64_t>(n_entries, int64_t{plan.n_window + 1} * n_eligible);
       break;
     case Budget::Kind::kBytes:
-      n_entries = entries_left(plan, kv, n_window, n_eligible);
+      n_entries = entries_left(plan, kv, n_tokens, n_eligible);
       break;
     case Budget::Kind::kUnlimited:
       return {};

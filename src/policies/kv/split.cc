@@ -20,6 +20,36 @@ std::vector<double> usable(std::span<const double> preference) {
   return {preference.begin(), preference.end()};
 }
 
+// The level at which layers of size cap hold n_units together: min(cap, level * P_l), as real
+// numbers.
+std::vector<double> fill_up(const std::vector<double>& p, double n_units, int32_t cap) {
+  const size_t n = p.size();
+  std::vector<double> ideal(n, 0);
+  std::vector<bool> full(n, false);
+  while (true) {
+    double p_open = 0;
+    double units_open = n_units;
+    for (size_t l = 0; l < n; ++l) {
+      if (full[l]) {
+        units_open -= cap;
+      } else {
+        p_open += p[l];
+      }
+    }
+    bool again = false;
+    for (size_t l = 0; l < n; ++l) {
+      if (full[l]) continue;
+      ideal[l] = p_open > 0 ? units_open * p[l] / p_open : 0;
+      if (ideal[l] > cap) {
+        ideal[l] = cap;
+        full[l] = true;
+        again = true;
+      }
+    }
+    if (!again) return ideal;
+  }
+}
+
 // Rounds down and gives what is missing to `n_units` to the largest fractions, the lower index
 // first.
 std::vector<int32_t> round_to_sum(const std::vector<double>& ideal, int64_t n_units, int32_t cap) {
@@ -66,32 +96,27 @@ void spread_evenly(std::vector<int32_t>& out, int64_t n_units, int32_t cap) {
 std::vector<int32_t> split_waterfill(const SplitInput& in) {
   const std::vector<double> p = usable(in.preference);
   const size_t n = p.size();
-  const int64_t n_units = std::min<int64_t>(in.n_total, static_cast<int64_t>(n) * in.cap);
-  std::vector<double> ideal(n, 0);
-  std::vector<bool> full(n, false);
-  while (true) {
-    double p_open = 0;
-    double units_open = static_cast<double>(n_units);
-    for (size_t l = 0; l < n; ++l) {
-      if (full[l]) {
-        units_open -= in.cap;
-      } else {
-        p_open += p[l];
-      }
-    }
-    bool again = false;
-    for (size_t l = 0; l < n; ++l) {
-      if (full[l]) continue;
-      ideal[l] = p_open > 0 ? units_open * p[l] / p_open : 0;
-      if (ideal[l] > in.cap) {
-        ideal[l] = in.cap;
-        full[l] = true;
-        again = true;
-      }
-    }
-    if (!again) break;
+  int64_t n_units = std::min<int64_t>(in.n_total, static_cast<int64_t>(n) * in.cap);
+  // Rounding adds at most half a unit a layer, so this much less is surely not too much.
+  std::vector<int32_t> out(n);
+  const std::vector<double> level = fill_up(
+      p, std::max(0.0, static_cast<double>(n_units) - 0.5 * static_cast<double>(n)), in.cap);
+  for (size_t l = 0; l < n; ++l) {
+    out[l] = static_cast<int32_t>(std::floor(level[l] * (1 - 1e-9) + 0.5));
+    n_units -= out[l];
   }
-  return round_to_sum(ideal, n_units, in.cap);
+  for (; n_units > 0; --n_units) {
+    size_t best = n;
+    for (size_t l = 0; l < n; ++l) {
+      if (out[l] == in.cap) continue;
+      // P / (b + 1/2), without the division. Ties go to the lower layer; layers that want nothing
+      // share evenly what all others have no place for.
+      const double more = best == n ? 1 : p[l] * (out[best] + 0.5) - p[best] * (out[l] + 0.5);
+      if (more > 0 || (p[l] == 0 && more == 0 && out[l] < out[best])) best = l;
+    }
+    ++out[best];
+  }
+  return out;
 }
 
 std::vector<int32_t> split_official(const SplitInput& in) {

@@ -18,9 +18,10 @@ struct SplitInput {
 };
 
 // Finds the level at which the layers fill up: sum of min(cap, level * P_l) = min(n_total, n_known
-// * cap); what rounding down leaves goes to the largest fractions, the lower layer first. Falls for
-// every layer when one joins, so that a cascade drops exactly what one eviction at the end would.
-// Source: our replacement of CAKE's integer rule.
+// * cap), rounded by Webster's rule: unit b + 1 of a layer ranks by P_l / (b + 1/2), and the
+// n_total best units are given. A layer that joins can only displace units, so nobody's share ever
+// rises and a cascade drops exactly what one eviction at the end would (largest fractions would let
+// shares rise by one). Source: our replacement of CAKE's integer rule.
 std::vector<int32_t> split_waterfill(const SplitInput& in);
 
 // CAKE's own integer rule: truncate, clip, spread the clipped excess evenly, correct the sum, all

@@ -46,7 +46,7 @@ TEST(Split, PyramidFallsAndKeepsItsSum) {
   EXPECT_EQ(out.back(), 5);
 }
 
-TEST(Split, WaterfillSumsToBudgetAndNeverRisesBeyondRounding) {
+TEST(Split, WaterfillSumsToBudgetAndNeverRises) {
   for (uint32_t seed = 0; seed < 200; ++seed) {
     std::mt19937 rng(seed);
     std::lognormal_distribution<double> draw(0, 1.25);
@@ -60,10 +60,35 @@ TEST(Split, WaterfillSumsToBudgetAndNeverRisesBeyondRounding) {
       EXPECT_EQ(std::accumulate(now.begin(), now.end(), int64_t{0}),
                 std::min<int64_t>(n_total, static_cast<int64_t>(m) * cap))
           << "seed " << seed;
-      for (size_t l = 0; l < before.size(); ++l)
-        EXPECT_LE(now[l], before[l] + 1) << "seed " << seed;
+      for (size_t l = 0; l < before.size(); ++l) {
+        EXPECT_LE(now[l], before[l]) << "seed " << seed << " layers " << m;
+      }
       before = now;
     }
+  }
+}
+
+// The rule itself, unit by unit: the layer with the largest P / (b + 1/2) gets the next one.
+TEST(Split, WaterfillGivesUnitsByWebstersRule) {
+  for (uint32_t seed = 0; seed < 100; ++seed) {
+    std::mt19937 rng(seed);
+    std::vector<double> p(1 + rng() % 12);
+    for (double& x : p) x = 1 + static_cast<double>(rng() % 8);  // ties abound
+    const auto cap = static_cast<int32_t>(1 + rng() % 30);
+    const auto n_total = static_cast<int64_t>(rng() % (p.size() * cap + 5));
+    std::vector<int32_t> want(p.size());
+    for (int64_t i = 0; i < std::min<int64_t>(n_total, static_cast<int64_t>(p.size()) * cap); ++i) {
+      size_t best = p.size();
+      for (size_t l = 0; l < p.size(); ++l) {
+        if (want[l] == cap) continue;
+        const double more =
+            best == p.size() ? 1 : p[l] * (2 * want[best] + 1) - p[best] * (2 * want[l] + 1);
+        if (more > 0) best = l;
+      }
+      ++want[best];
+    }
+    EXPECT_EQ(split_waterfill({p, n_total, cap, static_cast<int32_t>(p.size())}), want)
+        << "seed " << seed;
   }
 }
 

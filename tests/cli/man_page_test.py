@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""The man page names every verb of the program. REPRISE_PROGRAM names it; CMake sets it."""
+
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "reprise.1"
+
+
+class ManPage(unittest.TestCase):
+    def test_names_every_verb(self):
+        help_text = subprocess.run(
+            [os.environ["REPRISE_PROGRAM"], "--help"], capture_output=True, text=True, check=True).stdout
+        verbs = re.findall(r"^  ([a-z]+) ", help_text.split("Subcommands:")[1], re.MULTILINE)
+        self.assertIn("run", verbs)
+        page = PAGE.read_text()
+        for verb in verbs:
+            self.assertRegex(page, rf"(?m)^\.It Cm {verb}\b")
+
+    def test_names_the_files(self):
+        for path in ["reprise/models", "reprise/history"]:
+            self.assertIn(path, PAGE.read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()

