@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cli/chat.h"
+#include "cli/eval.h"
 #include "cli/exit_codes.h"
 #include "cli/info.h"
 #include "cli/interrupt.h"
@@ -46,6 +47,7 @@ int run_program(int argc, char** argv) {
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
   add_chat(app, exit_code);
+  add_eval(app, exit_code);
   add_info(app, exit_code);
   add_list(app, exit_code);
   add_policies(app, exit_code);
