@@ -3,9 +3,17 @@
 
 _reprise() {
   local program=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-  local help n_arguments=0 i
+  local help top n_arguments=0 i
   local -a verbs=()
-  help=$("$program" --help 2>/dev/null) || return
+  # Bash splits --kv=cake:budget at = and :.
+  if [[ $word == = ]]; then
+    word=''
+  elif [[ $before == = ]]; then
+    before=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+  [[ $before == : ]] && return
+  top=$("$program" --help 2>/dev/null) || return
+  help=$top
   for ((i = 1; i < COMP_CWORD; ++i)); do
     [[ ${COMP_WORDS[i]} == -* ]] && continue
     if ((n_arguments == 0)) && _reprise_verbs "$help" | grep -qxF -- "${COMP_WORDS[i]}"; then
@@ -18,7 +26,7 @@ _reprise() {
 
   local offers=''
   if [[ $word == -* ]]; then
-    offers=$(grep -oE '^ +-[^ ]+' <<<"$help" | tr ', ' '\n')
+    offers=$(grep -ohE '^ +-[^ ]+' <<<"$help"$'\n'"$top" | tr ', ' '\n' | sort -u)
   elif [[ $before == --* ]] && grep -qE -- "^ +(-.,)?$before [^ ]*\{" <<<"$help"; then
     offers=$(grep -oE -- "^ +(-.,)?$before [^ ]*\{[^}]*" <<<"$help" | sed 's/.*{//' | tr , '\n')
   elif [[ $before == --* ]] && grep -qE -- "^ +(-.,)?$before [A-Z]" <<<"$help"; then
@@ -27,7 +35,9 @@ _reprise() {
   elif _reprise_verbs "$help" | grep -q .; then
     offers=$(_reprise_verbs "$help")
   elif grep -qE '^ +model' <<<"$help"; then
-    offers=$("$program" list 2>/dev/null | awk 'NR > 1 { print $1 }')
+    offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/q; s/^ *"name": "\(.*\)",$/\1/p')
+  elif [[ ${verbs[*]} == pull ]]; then
+    offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/,$ s/^ *"name": "\(.*\)",$/\1/p')
   fi
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")
 }

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/kv_block.h"
 #include "core/model_catalogue.h"
+#include "core/printable.h"
 #include "core/quantities.h"
 #include "core/text_table.h"
 #include "engines/generate/kv_size.h"
@@ -160,7 +161,7 @@ void print_facts(const TextModel& model) {
   const DecoderHparams& hp = model.decoder->hparams();
   const GgufFile& file = *model.file;
   TextTable facts({{""}, {"", kLeft, 80}});
-  facts.add({"model", hp.name.empty() ? "without a name" : hp.name});
+  facts.add({"model", hp.name.empty() ? "without a name" : printable(hp.name)});
   facts.add({"file", fmt::format("{} ({})", file.path(),
                                  format_bytes(static_cast<int64_t>(file.bytes().size())))});
   facts.add(
@@ -181,7 +182,7 @@ void print_facts(const TextModel& model) {
         fmt::format("{} {} ({} tensors)", type.name, format_bytes(type.n_bytes), type.n_tensors));
   }
   facts.add({"weight types", fmt::format("{}", fmt::join(types, ", "))});
-  facts.add({"licence", licence(file)});
+  facts.add({"licence", printable(licence(file))});
   facts.add({"load time", fmt::format("weights {}, vocabulary {}", format_seconds(model.weights_s),
                                       format_seconds(model.vocabulary_s))});
   facts.add({"policies",

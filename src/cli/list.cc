@@ -13,6 +13,7 @@
 #include "core/gguf_file.h"
 #include "core/model_catalogue.h"
 #include "core/model_folders.h"
+#include "core/printable.h"
 #include "core/quantities.h"
 #include "core/text_table.h"
 
@@ -24,7 +25,7 @@ using nlohmann::ordered_json;
 // "damaged", with the reason on standard error, for a file that nobody can load.
 std::string architecture(const LocalModel& model) {
   try {
-    return GgufFile::open(model.path).string_or("general.architecture", "unknown");
+    return printable(GgufFile::open(model.path).string_or("general.architecture", "unknown"));
   } catch (const Error& error) {
     spdlog::warn("{}", error.what());
     return "damaged";

@@ -13,7 +13,9 @@ namespace reprise {
 // one ended.
 class SpanRecorder {
  public:
-  void add(std::string category, std::string name) { add(category, name, now() - last_s_); }
+  void add(const std::string& category, const std::string& name) {
+    add(category, name, now() - last_s_);
+  }
   // The same for work that is known to have taken `duration_s`.
   void add(const std::string& category, const std::string& name, double duration_s) {
     spans_.push_back({name, category, last_s_, duration_s});

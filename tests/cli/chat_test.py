@@ -166,6 +166,21 @@ class ThroughPipes(ChatTest):
         self.assertIn(b"standard output cannot be written", error)
         self.assertEqual(chat.returncode, 1)
 
+    def test_an_interrupt_while_it_reads_forgets_the_message(self):
+        chat = subprocess.Popen(
+            [PROGRAM, "chat", self.model, "--kv", "full", "--max-tokens", "300"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
+        chat.stdin.write("x" * 1700 + "\n")
+        chat.stdin.flush()
+        self.assertIn("reading the message", chat.stderr.readline())  # a third of it is read
+        chat.send_signal(signal.SIGINT)
+        out, error = chat.communicate("hello\n/history\n", timeout=TIMEOUT_S)
+        self.assertEqual(chat.returncode, 0, error)
+        self.assertRegex(error, r"\(stopped")
+        self.assertIn("user: hello\n", out)
+        if "stopped while reading" in error:  # so it is, unless this test was kept waiting for long
+            self.assertNotIn("user: x", out)
+
     def test_usage_errors(self):
         for flags in [["--ledger", "tabel"], ["--kvv", "full"], ["--max-tokens", "0"]]:
             self.assertEqual(self.chat([], *flags).returncode, 2, flags)

@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
+import unittest.mock
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "completion.bash"
 PROGRAM = os.environ["REPRISE_PROGRAM"]
@@ -13,12 +15,14 @@ PROGRAM = os.environ["REPRISE_PROGRAM"]
 FAKE = """
 fake() {
   case "$*" in
-    --help) printf 'Usage: fake\\n\\nSubcommands:\\n  eval   judge\\n  run   answer\\n\\n' ;;
+    --help) printf 'Usage: fake\\n\\nSubcommands:\\n  eval   judge\\n  pull   fetch\\n  run   answer\\n\\n' ;;
     "eval --help") printf 'Usage: fake eval\\n\\nSubcommands:\\n  ppl   a\\n  recall   b\\n\\n' ;;
     "eval ppl --help" | "run --help")
       printf 'Positionals:\\n  model TEXT\\n\\nOptions:\\n  --kv TEXT=full   entries\\n  --step TEXT   steps\\n' ;;
     policies) printf 'name      summary\\nkv/cake   kv/full is the other\\nkv/full   all\\nstep/uniform   some\\n' ;;
-    list) printf 'name   size\\nsmollm2   98 MB\\nrecall   2 MB\\n' ;;
+    "pull --help") printf 'Positionals:\\n  name TEXT\\n' ;;
+    "list --json")
+      printf '{"models": [\\n  "name": "smollm2",\\n  "name": "recall",\\n"to_pull": [\\n  "name": "gemma3-270m",\\n' ;;
   esac
 }
 """
@@ -50,6 +54,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(offers(["chat", "--max"]), ["--max-tokens"])
         self.assertIn("-p", offers(["run", "model", "-"]))
         self.assertIn("--prompt", offers(["run", "model", "--p"]))
+        self.assertIn("--quiet", offers(["run", "--q"]))  # one of every verb
         self.assertIn("--version", offers(["--"]))
         self.assertNotIn("--kv", offers(["--"]))
 
@@ -60,12 +65,25 @@ class Completion(unittest.TestCase):
     def test_offers_policies_of_the_flags_kind(self):
         self.assertEqual(offers(["run", "m", "--kv", ""], "fake"), ["cake", "full"])
         self.assertEqual(offers(["run", "m", "--step", "u"], "fake"), ["uniform"])
+        # As bash splits them:
+        self.assertEqual(offers(["run", "m", "--kv", "="], "fake"), ["cake", "full"])
+        self.assertEqual(offers(["run", "m", "--kv", "=", "c"], "fake"), ["cake"])
+        self.assertEqual(offers(["run", "m", "--kv", "cake", ":", "b"], "fake"), [])
 
     def test_offers_models_after_nested_verbs(self):
         self.assertEqual(offers(["run", ""], "fake"), ["smollm2", "recall"])
         self.assertEqual(offers(["eval", ""], "fake"), ["ppl", "recall"])
         self.assertEqual(offers(["eval", "recall", ""], "fake"), [])
         self.assertEqual(offers(["eval", "ppl", "s"], "fake"), ["smollm2"])
+
+    def test_offers_models_to_pull(self):
+        self.assertEqual(offers(["pull", ""], "fake"), ["gemma3-270m"])
+        self.assertEqual(offers(["run", "gem"], "fake"), [])
+
+    def test_offers_the_models_that_the_program_lists(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.dict(os.environ, XDG_DATA_HOME=folder):
+            self.assertEqual(offers(["info", "rec"]), ["recall"])
+            self.assertEqual(offers(["pull", "s"]), ["smollm2"])
 
     def test_leaves_files_to_bash(self):
         self.assertEqual(offers(["run", "m", "--system", ""]), [])

@@ -206,7 +206,7 @@ TEST_F(ConversationTest, RefusesDamagedAndForeignFiles) {
   const std::string good = read_file(path("saved"), 1 << 30);
   const auto refuses = [&](const std::string& bytes) {
     write_file(path("bad"), std::as_bytes(std::span(bytes)));
-    const std::string error = error_of([&] { conversation.load(path("bad")); });
+    std::string error = error_of([&] { conversation.load(path("bad")); });
     EXPECT_THAT(error, HasSubstr(path("bad")));
     EXPECT_TRUE(Snapshot(conversation) == before);
     return error;

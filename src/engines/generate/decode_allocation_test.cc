@@ -33,7 +33,8 @@ class DecodeAllocations : public testing::TestWithParam<Case> {
                        ("reprise_allocations_" + std::to_string(getpid()) + ".gguf"))
                           .string();
   // The random model has as many tokens as this vocabulary, so that the sampler is the real one.
-  Tokenizer tokenizer_ = Tokenizer::load(LLAMA_CPP_SOURCE "/models/ggml-vocab-llama-spm.gguf");
+  Tokenizer tokenizer_ =
+      Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-llama-spm.gguf"));
   Backend backend_{1};
 
   void TearDown() override { std::filesystem::remove(path_); }
