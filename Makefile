@@ -6,7 +6,7 @@ BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: help setup source configure build model test format tidy install clean
+.PHONY: help setup source configure build model test nightly format tidy install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,7 +26,11 @@ build: configure ## build the program: build/reprise
 model: build     ## fetch the chat model of the demo and the tests, checked by its hash
 	@$(BUILD)/reprise pull smollm2
 
-test: build      ## build and run every test that needs no network
+test: model      ## build and run every test but the nightly ones
+	@ctest --test-dir $(BUILD) --output-on-failure -j 2 -LE nightly
+
+nightly: model   ## every test, long texts and a larger model too; REPRISE_TEST_GEMMA=1 adds Gemma 3
+	@$(BUILD)/reprise pull qwen2.5-coder-0.5b
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2
 
 format:          ## format every source file

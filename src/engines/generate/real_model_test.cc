@@ -1,0 +1,309 @@
+#include "support/real_model.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+
+#include "core/logprobs.h"
+#include "engines/generate/libllama_peer.h"
+#include "engines/generate/sequence.h"
+#include "engines/generate/text_model.h"
+#include "policies/kv/full.h"
+#include "policies/registry.h"
+#include "support/f32_copy.h"
+
+// Real models against libllama. What stays below three minutes on two busy cores is named Slow and
+// runs with every `make test`; the whole is named Nightly.
+namespace reprise {
+namespace {
+
+constexpr const char* kPrompts[] = {
+    "The lighthouse keeper climbed the stairs for the last time and",
+    "Question: Why is the sky blue? Answer:",
+    "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
+    "A short recipe for bread: take",
+    "In 1492, Columbus",
+    "Dear Sir or Madam,\n\nI am writing to complain about",
+    "The three laws of motion say that",
+    "Once upon a time, in a village at the edge of the forest, there lived",
+    "Translate to French: The cat sleeps on the chair.\n",
+    "List of prime numbers: 2, 3, 5, 7, 11,",
+    "The patient, a man of fifty, came in with",
+    "#include <vector>\n\nint sum(const std::vector<int>& values) {\n",
+    "Q: What is the capital of Australia?\nA:",
+    "The committee met on Monday to discuss the budget, and it was decided that",
+    "To be a good teacher, one must",
+    "Water boils at a lower temperature in the mountains because",
+    "She opened the letter, read it twice, and",
+    "SELECT name, COUNT(*) FROM orders",
+    "The difference between a virus and a bacterium is",
+    "Today's weather: sunny in the morning, then",
+};
+constexpr int32_t kContext = 2048;  // tokens that a perplexity is measured over at a time
+
+// The beginning of tests/data/alice.txt, with what the model wants in front of a text.
+std::vector<int32_t> text_tokens(const TextModel& model, size_t n_tokens) {
+  std::ifstream file(REPRISE_SOURCE_DIR "/tests/data/alice.txt");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::vector<int32_t> tokens = model.tokenizer.tokenize(text, true, false);
+  if (tokens.size() < n_tokens) throw Error("tests/data/alice.txt is too short");
+  tokens.resize(n_tokens);
+  return tokens;
+}
+
+float max_difference(std::span<const float> a, std::span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  float max = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    max = std::max(max, std::abs(a[i] - b[i]));
+  }
+  return max;
+}
+
+size_t best(std::span<const float> logits) {
+  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+}
+
+// How far the best logit is above the second.
+float lead(std::span<const float> logits) {
+  const size_t first = best(logits);
+  float second = -INFINITY;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (i != first) second = std::max(second, logits[i]);
+  }
+  return logits[first] - second;
+}
+
+// A model, our engine and libllama on the same file.
+class Pair {
+ public:
+  Pair(const std::string& path, KvType type)
+      : path_(path), type_(type), model_(TextModel::load(path)), backend_(0) {}
+
+  const TextModel& model() const { return *model_; }
+  Sequence ours(const std::string& kv) {
+    return {model_->decoder, backend_, std::shared_ptr<const KvPolicy>(make_kv_policy(kv))};
+  }
+  Sequence ours() { return {model_->decoder, backend_, std::make_shared<const FullKv>(type_)}; }
+  LibllamaPeer libllama(bool is_flash, int32_t n_ubatch) {
+    return {path_,
+            {.type_kv = type_ == KvType::kF32 ? GGML_TYPE_F32 : GGML_TYPE_F16,
+             .is_flash = is_flash,
+             .n_ubatch = n_ubatch,
+             .n_threads = backend_.n_threads(),
+             .n_ctx = kContext}};
+  }
+  LibllamaPeer libllama() { return libllama(false, 512); }
+
+ private:
+  std::string path_;
+  KvType type_;
+  std::shared_ptr<const TextModel> model_;
+  Backend backend_;
+};
+
+// Calls row_of_logits(i, logits behind token i) for a teacher-forced text, in passes of n_pass.
+template <typename Runtime, typename Row>
+void read_text(Runtime& runtime, std::span<const int32_t> tokens, size_t n_pass, const Row& row) {
+  for (size_t first = 0; first < tokens.size(); first += n_pass) {
+    const size_t n = std::min(n_pass, tokens.size() - first);
+    const auto& logits = runtime.extend_all(tokens.subspan(first, n));
+    const size_t n_vocab = logits.size() / n;
+    for (size_t i = 0; i < n; ++i) row(first + i, std::span(logits).subspan(i * n_vocab, n_vocab));
+  }
+}
+
+// The logits that the others are compared with: libllama's, [n_vocab] behind every token.
+class Reference {
+ public:
+  Reference(LibllamaPeer peer, std::span<const int32_t> tokens) : tokens_(tokens) {
+    read_text(peer, tokens, 512, [&](size_t, std::span<const float> row) {
+      rows_.emplace_back(row.begin(), row.end());
+    });
+  }
+
+  const std::vector<float>& last() const { return rows_.back(); }
+  template <typename Runtime>
+  float difference(Runtime&& runtime, size_t n_pass) const {
+    float max = 0;
+    read_text(runtime, tokens_, n_pass, [&](size_t i, std::span<const float> row) {
+      max = std::max(max, max_difference(row, rows_[i]));
+    });
+    return max;
+  }
+
+ private:
+  std::span<const int32_t> tokens_;
+  std::vector<std::vector<float>> rows_;
+};
+
+// The logits behind tokens that go on where the runtime stands.
+std::span<const float> read(LibllamaPeer& peer, std::span<const int32_t> tokens) {
+  return peer.extend(tokens);
+}
+std::span<const float> read(Sequence& ours, std::span<const int32_t> tokens) {
+  return tokens.size() == 1 ? ours.decode(tokens[0]) : ours.prefill(tokens, {});
+}
+
+// Feeds both the most probable token of `runtime` until the reference finds another one. Returns
+// the lead of the reference's there, and nothing when the texts are equal.
+template <typename Runtime>
+std::optional<float> lead_at_first_difference(Runtime& runtime, LibllamaPeer& reference,
+                                              std::span<const int32_t> prompt, int32_t n_tokens) {
+  runtime.clear();
+  reference.clear();
+  std::span<const float> mine = read(runtime, prompt);
+  std::span<const float> theirs = read(reference, prompt);
+  for (int32_t i = 0; i < n_tokens; ++i) {
+    const auto token = static_cast<int32_t>(best(mine));
+    if (token != static_cast<int32_t>(best(theirs))) return lead(theirs);
+    mine = read(runtime, std::span(&token, 1));
+    theirs = read(reference, std::span(&token, 1));
+  }
+  return std::nullopt;
+}
+
+struct Extent {
+  size_t n_text;        // tokens of teacher-forced text
+  size_t n_prompts;     // of kPrompts
+  int32_t n_generated;  // tokens a prompt
+};
+
+// Greedy texts are equal, or differ first where the reference is about to choose otherwise.
+template <typename Runtime>
+void expect_greedy_texts_agree(const char* who, Runtime runtime, Pair& pair, const Extent& extent,
+                               float most_lead) {
+  LibllamaPeer reference = pair.libllama();
+  size_t n_equal = 0;
+  float widest = 0;
+  for (const char* prompt : std::span(kPrompts).first(extent.n_prompts)) {
+    const std::vector<int32_t> tokens = pair.model().tokenizer.tokenize(prompt, true, false);
+    const std::optional<float> lead =
+        lead_at_first_difference(runtime, reference, tokens, extent.n_generated);
+    if (!lead) {
+      ++n_equal;
+      continue;
+    }
+    widest = std::max(widest, *lead);
+    EXPECT_LT(*lead, most_lead) << prompt;
+  }
+  std::cout << fmt::format(
+      "greedy, {}: {} of {} texts of {} tokens equal; widest lead at a first difference {:.4f}\n",
+      who, n_equal, extent.n_prompts, extent.n_generated, widest);
+}
+
+// A quantised file: rounding differs with every order of additions, so libllama measures itself.
+void expect_within_libllamas_own_noise(const std::string& name, const Extent& extent) {
+  Pair pair(test::real_model(name), KvType::kF16);
+  const std::vector<int32_t> tokens = text_tokens(pair.model(), extent.n_text);
+  const Reference reference(pair.libllama(), tokens);
+  float e = 0;
+  for (const auto& [is_flash, n_ubatch] : {std::pair(true, 512), {false, 1}, {true, 1}}) {
+    e = std::max(e, reference.difference(pair.libllama(is_flash, n_ubatch), 512));
+  }
+  const float by_chunks = reference.difference(pair.ours(), 512);
+  const float by_token = reference.difference(pair.ours(), 1);
+  Sequence cascade = pair.ours("cake:budget=128");
+  const float by_cascade = max_difference(cascade.prefill(tokens, {}), reference.last());
+  EXPECT_TRUE(cascade.last_prefill().is_cascade);
+  std::cout << fmt::format(
+      "{}, {} tokens: e = {:.4f}; ours in chunks {:.4f}, token by token {:.4f}, first logits of a "
+      "cascade {:.4f}\n",
+      name, extent.n_text, e, by_chunks, by_token, by_cascade);
+  EXPECT_GT(e, 0);
+  EXPECT_LE(by_chunks, 2 * e);
+  EXPECT_LE(by_token, 2 * e);
+  EXPECT_LE(by_cascade, 2 * e);
+  expect_greedy_texts_agree("ours", pair.ours(), pair, extent, 2 * e);
+  if (extent.n_generated < 64) return;
+  // How much of that is libllama's own: the same with flash attention.
+  expect_greedy_texts_agree("libllama with flash", pair.libllama(true, 512), pair, extent, 2 * e);
+}
+
+// The same weights in F32: nothing is rounded but the sums.
+void expect_equal_in_f32(const std::string& name, const Extent& extent) {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("reprise_f32_" + std::to_string(getpid()) + ".gguf"))
+                               .string();
+  test::write_f32_copy(test::real_model(name), path);
+  {
+    Pair pair(path, KvType::kF32);
+    const std::vector<int32_t> tokens = text_tokens(pair.model(), extent.n_text);
+    const Reference reference(pair.libllama(), tokens);
+    const float by_chunks = reference.difference(pair.ours(), 512);
+    const float by_token = reference.difference(pair.ours(), 1);
+    std::cout << fmt::format(
+        "{} in F32, {} tokens: ours differs by {:.1e} in chunks, {:.1e} token "
+        "by token\n",
+        name, extent.n_text, by_chunks, by_token);
+    EXPECT_LT(by_chunks, 1e-3F);
+    EXPECT_LT(by_token, 1e-3F);
+    expect_greedy_texts_agree("ours in F32", pair.ours(), pair, extent, 0);
+  }
+  std::filesystem::remove(path);
+}
+
+template <typename Runtime>
+double perplexity(Runtime runtime, std::span<const int32_t> tokens, size_t n_pass) {
+  double sum = 0;
+  size_t n_scored = 0;
+  for (size_t first = 0; first < tokens.size(); first += kContext) {
+    const std::span<const int32_t> context = tokens.subspan(first, kContext);
+    runtime.clear();
+    read_text(runtime, context, n_pass, [&](size_t i, std::span<const float> logits) {
+      if (i + 1 == context.size()) return;
+      sum -= log_probabilities(logits, context[i + 1], {});
+      ++n_scored;
+    });
+  }
+  return std::exp(sum / static_cast<double>(n_scored));
+}
+
+// n_pass is ours; libllama reads passes of 512.
+void expect_same_perplexity(const std::string& name, size_t n_contexts, size_t n_pass) {
+  Pair pair(test::real_model(name), KvType::kF16);
+  const std::vector<int32_t> tokens = text_tokens(pair.model(), n_contexts * kContext);
+  const double mine = perplexity(pair.ours(), tokens, n_pass);
+  const double theirs = perplexity(pair.libllama(), tokens, 512);
+  std::cout << fmt::format(
+      "{}, perplexity of {} tokens: ours in passes of {} {:.4f}, libllama {:.4f}, {:+.4f} %\n",
+      name, tokens.size(), n_pass, mine, theirs, 100 * (mine / theirs - 1));
+  EXPECT_LT(std::abs(mine / theirs - 1), 0.002);
+}
+
+TEST(SlowSmolLm2, StaysWithinLibllamasOwnNoise) {
+  expect_within_libllamas_own_noise("smollm2", {512, 20, 24});
+}
+TEST(SlowSmolLm2, EqualsLibllamaInF32) { expect_equal_in_f32("smollm2", {256, 4, 64}); }
+TEST(SlowSmolLm2, HasLibllamasPerplexity) { expect_same_perplexity("smollm2", 2, 512); }
+
+TEST(NightlySmolLm2, StaysWithinLibllamasOwnNoise) {
+  expect_within_libllamas_own_noise("smollm2", {1024, 20, 256});
+}
+TEST(NightlySmolLm2, EqualsLibllamaInF32) { expect_equal_in_f32("smollm2", {1024, 20, 256}); }
+TEST(NightlySmolLm2, HasLibllamasPerplexity) { expect_same_perplexity("smollm2", 10, 512); }
+TEST(NightlySmolLm2, HasLibllamasPerplexityTokenByToken) {
+  expect_same_perplexity("smollm2", 2, 1);
+}
+
+TEST(NightlyQwen25, StaysWithinLibllamasOwnNoise) {
+  expect_within_libllamas_own_noise("qwen2.5-coder-0.5b", {1024, 20, 128});
+}
+
+TEST(NightlyGemma3, StaysWithinLibllamasOwnNoise) {
+  const char* asked = std::getenv("REPRISE_TEST_GEMMA");
+  if (asked == nullptr || asked != std::string("1")) {
+    GTEST_SKIP() << "Gemma has terms of its own; REPRISE_TEST_GEMMA=1 runs this";
+  }
+  expect_within_libllamas_own_noise("gemma3-270m", {1024, 20, 128});
+}
+
+}  // namespace
+}  // namespace reprise
