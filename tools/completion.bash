@@ -35,7 +35,11 @@ _reprise() {
   elif _reprise_verbs "$help" | grep -q .; then
     offers=$(_reprise_verbs "$help")
   elif grep -qE '^ +model' <<<"$help"; then
-    offers=$("$program" list 2>/dev/null | awk 'NR > 1 { print $1 }')
+    offers=$("$program" list 2>/dev/null | awk '/^$/ { exit } NR > 1 && /^[^ ]/ { print $1 }')
+  elif [[ ${verbs[*]} == pull ]]; then
+    offers=$("$program" list 2>/dev/null | awk '/^$/ { on = 0 } on && /^[^ ]/ { print $1 } /^to pull/ { on = 1 }')
+  elif [[ ${verbs[*]} == policies ]]; then
+    offers=$("$program" policies 2>/dev/null | grep -oE '^[a-z]+/[a-z0-9_]+')
   fi
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")
 }

@@ -13,12 +13,15 @@ PROGRAM = os.environ["REPRISE_PROGRAM"]
 FAKE = """
 fake() {
   case "$*" in
-    --help) printf 'Usage: fake\\n\\nSubcommands:\\n  eval   judge\\n  run   answer\\n\\n' ;;
+    --help) printf 'Usage: fake\\n\\nSubcommands:\\n  eval   judge\\n  policies   b\\n  pull   c\\n  run   answer\\n\\n' ;;
     "eval --help") printf 'Usage: fake eval\\n\\nSubcommands:\\n  ppl   a\\n  recall   b\\n\\n' ;;
+    "policies --help" | "pull --help") printf 'Positionals:\\n  name TEXT\\n\\n' ;;
     "eval ppl --help" | "run --help")
       printf 'Positionals:\\n  model TEXT\\n\\nOptions:\\n  --kv TEXT=full   entries\\n  --step TEXT   steps\\n' ;;
     policies) printf 'name      summary\\nkv/cake   kv/full is the other\\nkv/full   all\\nstep/uniform   some\\n' ;;
-    list) printf 'name   size\\nsmollm2   98 MB\\nrecall   2 MB\\n' ;;
+    list)
+      printf 'name   size\\nsmollm2   98 MB\\n   wrapped\\nrecall   2 MB\\n\\n'
+      printf 'to pull   size\\ngemma3   9 MB\\n   wrapped\\n\\nPull one: ...\\n' ;;
   esac
 }
 """
@@ -71,6 +74,14 @@ class Completion(unittest.TestCase):
         self.assertEqual(offers(["eval", ""], "fake"), ["ppl", "recall"])
         self.assertEqual(offers(["eval", "recall", ""], "fake"), [])
         self.assertEqual(offers(["eval", "ppl", "s"], "fake"), ["smollm2"])
+
+    def test_offers_names_of_policies_and_of_models_to_pull(self):
+        self.assertEqual(offers(["policies", ""], "fake"), ["kv/cake", "kv/full", "step/uniform"])
+        self.assertEqual(offers(["pull", ""], "fake"), ["gemma3"])
+
+    def test_knows_the_programs_own_tables(self):
+        self.assertIn("cake", offers(["run", "m", "--kv", ""]))
+        self.assertIn("kv/cake", offers(["policies", ""]))
 
     def test_leaves_files_to_bash(self):
         self.assertEqual(offers(["run", "m", "--system", ""]), [])
