@@ -60,6 +60,13 @@ set(GGML_CCACHE OFF CACHE BOOL "" FORCE)  # it would set a launch rule for every
 set(GGML_OPENMP OFF CACHE BOOL "" FORCE)  # the engine owns one persistent thread pool
 set(GGML_RPC ON CACHE BOOL "" FORCE)
 set(GGML_NATIVE ${REPRISE_NATIVE} CACHE BOOL "" FORCE)
+if(NOT REPRISE_NATIVE AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  # x86-64-v2: ggml would take AVX2, or what an earlier configure left in the cache.
+  set(GGML_SSE42 ON CACHE BOOL "" FORCE)
+  foreach(_part AVX AVX2 BMI2 F16C FMA)
+    set(GGML_${_part} OFF CACHE BOOL "" FORCE)
+  endforeach()
+endif()
 if(REPRISE_SANITIZE STREQUAL "thread")
   set(GGML_SANITIZE_THREAD ON CACHE BOOL "" FORCE)
 elseif(REPRISE_SANITIZE STREQUAL "address")

@@ -35,9 +35,9 @@ _reprise() {
   elif _reprise_verbs "$help" | grep -q .; then
     offers=$(_reprise_verbs "$help")
   elif grep -qE '^ +model' <<<"$help"; then
-    offers=$("$program" list 2>/dev/null | awk '/^$/ { exit } NR > 1 && /^[^ ]/ { print $1 }')
+    offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/q; s/^ *"name": "\(.*\)",$/\1/p')
   elif [[ ${verbs[*]} == pull ]]; then
-    offers=$("$program" list 2>/dev/null | awk '/^$/ { on = 0 } on && /^[^ ]/ { print $1 } /^to pull/ { on = 1 }')
+    offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/,$ s/^ *"name": "\(.*\)",$/\1/p')
   elif [[ ${verbs[*]} == policies ]]; then
     offers=$("$program" policies 2>/dev/null | grep -oE '^[a-z]+/[a-z0-9_]+')
   fi

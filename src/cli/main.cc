@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cli/chat.h"
+#include "cli/eval.h"
 #include "cli/exit_codes.h"
 #include "cli/info.h"
 #include "cli/interrupt.h"
@@ -14,6 +15,7 @@
 #include "cli/pull.h"
 #include "cli/run.h"
 #include "cli/usage_error.h"
+#include "core/cpu_check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
@@ -30,6 +32,7 @@ void log_to_stderr(bool is_quiet, bool is_verbose) {
 }
 
 int run_program(int argc, char** argv) {
+  check_cpu();
   install_sigbus_handler();
   install_interrupt_handler();
   CLI::App app{"Reprise: a runtime for generative models that never computes the same thing twice"};
@@ -44,6 +47,7 @@ int run_program(int argc, char** argv) {
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
   add_chat(app, exit_code);
+  add_eval(app, exit_code);
   add_info(app, exit_code);
   add_list(app, exit_code);
   add_policies(app, exit_code);

@@ -9,9 +9,7 @@
 #include "core/error.h"
 
 namespace reprise {
-namespace {
 
-// Logarithm of the sum of exp(logit). Summed in F64: 150,000 terms in F32 would lose three digits.
 double log_sum_exp(std::span<const float> logits) {
   float largest = -std::numeric_limits<float>::infinity();
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -33,8 +31,6 @@ double log_sum_exp(std::span<const float> logits) {
   for (const float logit : logits) sum += std::exp(logit - largest);
   return largest + std::log(sum);
 }
-
-}  // namespace
 
 float log_probabilities(std::span<const float> logits, int32_t token, std::span<TokenLogprob> top) {
   if (token < 0 || static_cast<size_t>(token) >= logits.size()) {

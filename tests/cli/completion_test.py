@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
+import unittest.mock
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "completion.bash"
 PROGRAM = os.environ["REPRISE_PROGRAM"]
@@ -13,15 +15,14 @@ PROGRAM = os.environ["REPRISE_PROGRAM"]
 FAKE = """
 fake() {
   case "$*" in
-    --help) printf 'Usage: fake\\n\\nSubcommands:\\n  eval   judge\\n  policies   b\\n  pull   c\\n  run   answer\\n\\n' ;;
+    --help) printf 'Usage: fake\\n\\nSubcommands:\\n  eval   judge\\n  pull   fetch\\n  run   answer\\n\\n' ;;
     "eval --help") printf 'Usage: fake eval\\n\\nSubcommands:\\n  ppl   a\\n  recall   b\\n\\n' ;;
-    "policies --help" | "pull --help") printf 'Positionals:\\n  name TEXT\\n\\n' ;;
     "eval ppl --help" | "run --help")
       printf 'Positionals:\\n  model TEXT\\n\\nOptions:\\n  --kv TEXT=full   entries\\n  --step TEXT   steps\\n' ;;
     policies) printf 'name      summary\\nkv/cake   kv/full is the other\\nkv/full   all\\nstep/uniform   some\\n' ;;
-    list)
-      printf 'name   size\\nsmollm2   98 MB\\n   wrapped\\nrecall   2 MB\\n\\n'
-      printf 'to pull   size\\ngemma3   9 MB\\n   wrapped\\n\\nPull one: ...\\n' ;;
+    "pull --help") printf 'Positionals:\\n  name TEXT\\n' ;;
+    "list --json")
+      printf '{"models": [\\n  "name": "smollm2",\\n  "name": "recall",\\n"to_pull": [\\n  "name": "gemma3-270m",\\n' ;;
   esac
 }
 """
@@ -75,11 +76,16 @@ class Completion(unittest.TestCase):
         self.assertEqual(offers(["eval", "recall", ""], "fake"), [])
         self.assertEqual(offers(["eval", "ppl", "s"], "fake"), ["smollm2"])
 
-    def test_offers_names_of_policies_and_of_models_to_pull(self):
-        self.assertEqual(offers(["policies", ""], "fake"), ["kv/cake", "kv/full", "step/uniform"])
-        self.assertEqual(offers(["pull", ""], "fake"), ["gemma3"])
+    def test_offers_models_to_pull(self):
+        self.assertEqual(offers(["pull", ""], "fake"), ["gemma3-270m"])
+        self.assertEqual(offers(["run", "gem"], "fake"), [])
 
-    def test_knows_the_programs_own_tables(self):
+    def test_offers_the_models_that_the_program_lists(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.dict(os.environ, XDG_DATA_HOME=folder):
+            self.assertEqual(offers(["info", "rec"]), ["recall"])
+            self.assertEqual(offers(["pull", "s"]), ["smollm2"])
+
+    def test_offers_the_policies_that_the_program_has(self):
         self.assertIn("cake", offers(["run", "m", "--kv", ""]))
         self.assertIn("kv/cake", offers(["policies", ""]))
 

@@ -177,6 +177,17 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   return outputs_.logits;
 }
 
+std::span<const float> Sequence::read_again(int32_t last_token) {
+  if (state_.n_past == 0) throw Error("no token was read that could be read again");
+  check_tokens(*state_.model, std::span(&last_token, 1));
+  KvStore& kv = state_.kv;
+  // A prefill leaves its last token in the last slot of every layer and head.
+  for (int32_t il = 0; il < kv.n_layer(); ++il) kv.truncate(il, kv.count(il) - 1);
+  --state_.n_past;
+  append(std::span(&last_token, 1), 1, nullptr);
+  return outputs_.logits;
+}
+
 std::span<const float> Sequence::decode(int32_t token) {
   outputs_.n_logits = 1;
   outputs_.wants_probs = eviction_.has_value();

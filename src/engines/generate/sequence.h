@@ -59,6 +59,11 @@ class Sequence {
   std::span<const float> prefill(std::span<const int32_t> tokens, const PrefillOptions& options);
   const PrefillReport& last_prefill() const { return report_; }
 
+  // Forgets the last token's entries and reads it once more, over what the policy holds:
+  // prefill()'s own logits may come from entries that are gone since. For the token that the last
+  // prefill() ended with, before any other call. Returns the logits that follow.
+  std::span<const float> read_again(int32_t last_token);
+
   // Appends one generated token and returns the logits that follow. With a replacing policy the
   // cache stays at its size; otherwise it grows. Allocates nothing while there is room.
   std::span<const float> decode(int32_t token);
