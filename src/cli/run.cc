@@ -203,7 +203,7 @@ void add_run(CLI::App& app, int& exit_code) {
   add_ledger_flag(*verb, flags->ledger);
   verb->footer(
       "Examples:\n"
-      "  reprise run smollm2 -p \"What is the capital of France?\"\n"
+      "  reprise run smollm2 -p \"Tell me about the sun.\"\n"
       "  reprise run smollm2 -f README.md -p \"What is this about?\" --kv cake:budget=512");
   verb->callback([flags, &exit_code] { exit_code = run(*flags); });
 }

@@ -56,7 +56,8 @@ class Vocabulary {
 
 TEST(ChatTokens, ReadsSpecialTexts) {
   const Vocabulary file;
-  const auto special = special_texts(GgufFile::open(file.path()), Tokenizer::load(GgufFile::open(file.path())));
+  const auto special =
+      special_texts(GgufFile::open(file.path()), Tokenizer::load(GgufFile::open(file.path())));
   EXPECT_EQ(special.bos, "<|im_start|>");
   EXPECT_EQ(special.eos, "<|im_end|>");
   EXPECT_THAT(special.control, testing::ElementsAre("<|im_start|>", "<|im_end|>"));

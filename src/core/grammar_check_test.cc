@@ -170,7 +170,8 @@ int walk(llama_sampler* sampler, int32_t n_vocab, std::mt19937& rng) {
 // Whatever passes our check passes libllama's parser, which then prints nothing, and its
 // matching, in short time.
 TEST(GrammarCheck, EndsInNoSurpriseOfLibllama) {
-  const Tokenizer tokenizer = Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-llama-spm.gguf"));
+  const Tokenizer tokenizer =
+      Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-llama-spm.gguf"));
   const std::vector<std::string> parts = {
       "\"",   "[",     "]",   "(",     ")",     "|",      "*",   "+",    "?",      "{2}",
       "{,3}", "{1,3}", "{0}", "\\",    "\n",    " ",      "::=", "root", "ws",     "-",

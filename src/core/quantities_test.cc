@@ -23,7 +23,7 @@ TEST(Quantities, BytesTakeBinaryUnits) {
 
 TEST(Quantities, SecondsTakeTheUnitThatFits) {
   const std::pair<double, const char*> cases[] = {
-      {0, "0 us"},       {12e-6, "12 us"}, {0.035, "35 ms"}, {0.9999, "1.0 s"},
+      {0, "0 us"},     {12e-6, "12 us"},      {0.035, "35 ms"},  {0.9999, "1.0 s"},
       {2.14, "2.1 s"}, {99.97, "1 min 40 s"}, {185, "3 min 5 s"}};
   for (const auto& [s, text] : cases) EXPECT_EQ(format_seconds(s), text);
 }

@@ -13,7 +13,8 @@ namespace {
 class SamplerAllocations : public testing::TestWithParam<std::pair<float, int32_t>> {};
 
 TEST_P(SamplerAllocations, AreNoneInAThousandDraws) {
-  const Tokenizer tokenizer = Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf"));
+  const Tokenizer tokenizer =
+      Tokenizer::load(GgufFile::open(LLAMA_CPP_SOURCE "/models/ggml-vocab-gpt-2.gguf"));
   SamplerOptions options;
   options.temp = GetParam().first;
   options.top_k = GetParam().second;
