@@ -6,7 +6,7 @@ BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: help setup source configure build model test nightly format tidy install clean
+.PHONY: help setup source configure build model demo test nightly bench bench-quick format tidy install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,12 +26,21 @@ build: configure ## build the program: build/reprise
 model: build     ## fetch the chat model of the demo and the tests, checked by its hash
 	@$(BUILD)/reprise pull smollm2
 
+demo: model      ## ask SmolLM2 about a long text, with the KV cache held to a budget
+	@tools/demo.sh
+
 test: model      ## build and run every test but the nightly ones
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2 -LE nightly
 
 nightly: model   ## every test, long texts and a larger model too; REPRISE_TEST_GEMMA=1 adds Gemma 3
 	@$(BUILD)/reprise pull qwen2.5-coder-0.5b
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2
+
+bench: model     ## measure against libllama and the bound: about half an hour
+	@$(BUILD)/reprise bench kv --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
+
+bench-quick: model ## the same in about two minutes
+	@$(BUILD)/reprise bench kv --quick --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
 
 format:          ## format every source file
 	@clang-format -i $(SOURCES)

@@ -1,5 +1,5 @@
 // Asks a chat model what a text is about, then asks again, and says what the KV cache cost:
-//   hello MODEL.gguf [FILE]
+//   hello MODEL [FILE]
 
 #include <reprise/generate.h>
 
@@ -21,7 +21,7 @@ void print(std::string_view text) { std::cout << text << std::flush; }
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: hello MODEL.gguf [FILE]\n";
+    std::cerr << "usage: hello MODEL [FILE]\n";
     return 2;
   }
   try {

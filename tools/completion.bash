@@ -38,6 +38,8 @@ _reprise() {
     offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/q; s/^ *"name": "\(.*\)",$/\1/p')
   elif [[ ${verbs[*]} == pull ]]; then
     offers=$("$program" list --json 2>/dev/null | sed -n '/"to_pull"/,$ s/^ *"name": "\(.*\)",$/\1/p')
+  elif [[ ${verbs[*]} == policies ]]; then
+    offers=$("$program" policies 2>/dev/null | grep -oE '^[a-z]+/[a-z0-9_]+')
   fi
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")
 }

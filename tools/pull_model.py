@@ -172,10 +172,12 @@ def pip_complaint(part: dict, stderr: str) -> str:
 
 
 def folder_size(folder: pathlib.Path) -> int:
+    """Bytes of all files in it; pip moves files and folders away meanwhile."""
     n_bytes = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # pip moves files meanwhile
-            n_bytes += path.stat().st_size if path.is_file() else 0
+    for root, _, names in os.walk(folder):  # passes over folders that are gone
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                n_bytes += os.stat(os.path.join(root, name)).st_size
     return n_bytes
 
 

@@ -145,7 +145,9 @@ class PullModel(unittest.TestCase):
         shim.mkdir(parents=True)
         (shim / "__init__.py").touch()
         (shim / "__main__.py").write_text(SLOW_PIP)
-        process = self.start(env=self.environment(PYTHONPATH=str(shim.parent)))
+        # A background job's shell has SIGINT ignored.
+        process = self.start(env=self.environment(PYTHONPATH=str(shim.parent)),
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         mark = self.folder / "pip-has-begun"
         deadline = time.monotonic() + 30
         while not mark.exists() and time.monotonic() < deadline:
@@ -179,6 +181,21 @@ class PullModel(unittest.TestCase):
             with self.assertRaisesRegex(pull_model.PullError, "are free, .* are needed; free some space"):
                 pull_model.check_room(self.folder, self.model, 0)
             pull_model.check_room(self.folder, self.model, 1)
+
+    def test_measures_a_folder_while_pip_empties_it(self):
+        real = os.scandir
+
+        def scandir(path):
+            if pathlib.Path(path).name == "gone":
+                raise FileNotFoundError(path)
+            return real(path)
+
+        staging = self.root / "staging"
+        (staging / "gone").mkdir(parents=True)
+        (staging / "wheel").write_bytes(b"x" * 10)
+        (staging / "moved").symlink_to("nowhere")
+        with unittest.mock.patch("os.scandir", scandir):
+            self.assertEqual(pull_model.folder_size(staging), 10)
 
     def test_says_when_the_network_refuses(self):
         # Port 9 of this machine: nobody listens.

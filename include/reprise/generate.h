@@ -2,7 +2,7 @@
 
 // Text generation with a KV cache that adapts: load a model once, hold conversations with it.
 //
-//   const auto model = reprise::LanguageModel::load("model.gguf");
+//   const auto model = reprise::LanguageModel::load("smollm2");
 //   reprise::Chat chat(model, {.kv = "cake:budget=1024"});
 //   chat.ask("Who wrote it?", document, [](std::string_view text) { std::cout << text; });
 //   const reprise::Answer answer = chat.ask("And when?");

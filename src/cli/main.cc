@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/bench.h"
 #include "cli/chat.h"
 #include "cli/eval.h"
 #include "cli/exit_codes.h"
@@ -46,6 +47,7 @@ int run_program(int argc, char** argv) {
   // Runs before the verb itself, when all flags are known.
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
+  add_bench(app, exit_code);
   add_chat(app, exit_code);
   add_eval(app, exit_code);
   add_info(app, exit_code);

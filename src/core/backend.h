@@ -8,6 +8,7 @@
 #include "ggml.h"
 
 struct ggml_cplan;
+struct ggml_threadpool;
 
 namespace reprise {
 
@@ -23,6 +24,9 @@ class Backend {
 
   int32_t n_threads() const { return n_threads_; }
   ggml_backend_t get() const { return backend_; }
+  // For others that compute in this process: two pools of spinning threads would fight for the
+  // cores.
+  ggml_threadpool* pool() const { return pool_; }
   // Computes the graph, whose tensors must be allocated. Throws Error when ggml reports a failure.
   void compute(ggml_cgraph* graph) const;
   // Takes the scratch memory that computing the graph needs. Throws Error when it is not free.
@@ -33,7 +37,7 @@ class Backend {
 
   int32_t n_threads_;
   ggml_backend_t backend_ = nullptr;
-  struct ggml_threadpool* pool_ = nullptr;
+  ggml_threadpool* pool_ = nullptr;
   mutable std::vector<std::byte> scratch_;  // of a compute; as large as any graph needed so far
 };
 

@@ -85,6 +85,10 @@ class Completion(unittest.TestCase):
             self.assertEqual(offers(["info", "rec"]), ["recall"])
             self.assertEqual(offers(["pull", "s"]), ["smollm2"])
 
+    def test_offers_the_policies_that_the_program_has(self):
+        self.assertIn("cake", offers(["run", "m", "--kv", ""]))
+        self.assertIn("kv/cake", offers(["policies", ""]))
+
     def test_leaves_files_to_bash(self):
         self.assertEqual(offers(["run", "m", "--system", ""]), [])
         self.assertEqual(offers([""], "no_such_program"), [])

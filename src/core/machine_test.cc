@@ -1,0 +1,37 @@
+#include "core/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/resident_memory.h"
+
+namespace reprise {
+namespace {
+
+TEST(Machine, IsDescribed) {
+  const Machine machine = this_machine();
+  EXPECT_GT(machine.n_cores, 0);
+  EXPECT_GT(machine.memory_bytes, int64_t{64} << 20);
+  EXPECT_THAT(machine.kernel, ::testing::HasSubstr("Linux"));
+  EXPECT_FALSE(machine.compiler.empty());
+  EXPECT_THAT(machine.ggml, ::testing::MatchesRegex("[0-9.]+.* [(].*[)]"));
+  EXPECT_THAT(machine.date, ::testing::MatchesRegex("20..-..-..T..:..:..Z"));
+}
+
+TEST(ResidentMemory, PeakFollowsUseAndReset) {
+  constexpr int64_t kBytes = int64_t{64} << 20;
+  const bool can_reset = reset_peak_resident();
+  const int64_t before = resident_memory().now;
+  ASSERT_GT(before, 0);
+  {
+    std::vector<char> used(kBytes, 'x');  // every page written
+    EXPECT_EQ(used[kBytes / 2], 'x');
+  }
+  EXPECT_GE(resident_memory().peak, before + kBytes * 9 / 10);
+  if (!can_reset) GTEST_SKIP() << "this kernel does not reset the peak";
+  ASSERT_TRUE(reset_peak_resident());
+  EXPECT_LT(resident_memory().peak, before + kBytes / 2);
+}
+
+}  // namespace
+}  // namespace reprise

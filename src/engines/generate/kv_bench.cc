@@ -1,0 +1,345 @@
+#include "engines/generate/kv_bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "core/error.h"
+#include "core/quantities.h"
+#include "core/read_bandwidth.h"
+#include "core/resident_memory.h"
+#include "engines/generate/kv_bench_report.h"
+#include "engines/generate/kv_contestant.h"
+#include "policies/registry.h"
+
+namespace reprise {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<std::string> policy_texts(const KvBenchOptions& options) {
+  std::vector<std::string> texts = {"full"};
+  std::vector<const char*> names = {"cake", "snapkv"};
+  if (options.has_all_policies) names.insert(names.end(), {"pyramid", "streaming", "h2o", "tova"});
+  names.push_back("random");
+  for (const char* name : names) texts.push_back(fmt::format("{}:budget={}", name, options.budget));
+  texts.emplace_back("full:type=q8_0");
+  if (options.has_all_policies) texts.emplace_back("full:type=q4_0");
+  texts.insert(texts.end(), options.more_policies.begin(), options.more_policies.end());
+  return texts;
+}
+
+// Tokens [end - n, end) of the text repeated to both sides.
+std::vector<int32_t> tokens_before(std::span<const int32_t> text, size_t end, int32_t n) {
+  std::vector<int32_t> out(n);
+  for (int32_t i = 0; i < n; ++i)
+    out[n - 1 - i] = text[(end + text.size() - 1 - i % text.size()) % text.size()];
+  return out;
+}
+
+// log softmax of logits; returns the index of the largest.
+int64_t log_probs(std::span<const float> logits, std::vector<float>& out) {
+  const auto best = std::ranges::max_element(logits);
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(double{x} - *best);
+  const double lse = *best + std::log(sum);
+  out.resize(logits.size());
+  std::ranges::transform(logits, out.begin(), [&](float x) { return static_cast<float>(x - lse); });
+  return best - logits.begin();
+}
+
+// What the full cache says about each token of the continuation.
+struct Reference {
+  std::vector<std::vector<float>> log_probs;  // [n_continuation][n_vocab]
+  std::vector<int64_t> best;
+};
+
+class KvBench {
+ public:
+  KvBench(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
+          const Backend& backend, std::span<const int32_t> text, const KvBenchOptions& options,
+          const KvBenchEvents& events)
+      : model_(model),
+        backend_(backend),
+        options_(options),
+        events_(events),
+        text_(text),
+        continuation_(tokens_before(text, text.size(), options.n_continuation)),
+        n_growth_(std::max(options.n_continuation, KvBenchOptions::kWarmUp + options.n_decode)),
+        empty_(model, backend, make_kv_policy("full")) {
+    // The weights are in memory from here on.
+    const std::vector<int32_t> first = tokens_before(text_, text_.size(), 8);
+    empty_.prefill(first, n_growth_, nullptr);
+    empty_.keep();
+    base_rss_ = resident_memory().now;
+    bandwidth_.emplace(backend);
+    PeerOptions peer;
+    peer.n_threads = backend.n_threads();
+    peer.pool = backend.pool();
+    peer.n_ctx = options.contexts.back() + n_growth_;
+    for (const bool is_flash : {false, true}) {
+      peer.is_flash = is_flash;
+      peers_.push_back(std::make_unique<LibllamaPeer>(path, peer));
+    }
+  }
+
+  KvContextMeasured run(int32_t context) {
+    enter(context);
+    prefill();
+    judge();
+    decode();
+    for (Side& side : sides_) {
+      side.measured.kv_read_bytes = side.contestant->kv_read_bytes();
+      measured_.contestants.push_back(std::move(side.measured));
+    }
+    sides_.clear();
+    return std::move(measured_);
+  }
+
+  const LibllamaPeer& peer() const { return *peers_.front(); }
+
+ private:
+  struct Side {
+    KvMeasured measured;
+    std::unique_ptr<KvContestant> contestant;
+    int32_t n_prefill_runs = 1;
+  };
+
+  void enter(int32_t context) {
+    measured_ = {};
+    measured_.context = context;
+    prompt_ = tokens_before(text_, text_.size() - continuation_.size(), context);
+    const int32_t n_core_runs =
+        context > options_.long_context ? options_.n_long_runs : options_.n_runs;
+    const int32_t n_other_runs = context <= KvBenchOptions::kShortContext ? n_core_runs : 1;
+    for (const std::string& text : policy_texts(options_)) {
+      std::shared_ptr<const KvPolicy> policy = make_kv_policy(text);
+      const KvPlan plan = policy->plan();
+      const bool is_slack =
+          plan.budget.kind == Budget::Kind::kEntries && plan.budget.value >= context;
+      if (is_slack && options_.skips_slack) continue;
+      const bool is_core = text == "full" || text.starts_with("cake:");
+      add(text, KvMeasured::Side::kPolicy,
+          std::make_unique<ReprisePolicy>(model_, backend_, std::move(policy)),
+          is_core ? n_core_runs : n_other_runs);
+    }
+    for (size_t i = 0; i < peers_.size(); ++i) {
+      add(i == 0 ? "libllama" : "libllama flash", KvMeasured::Side::kPeer,
+          std::make_unique<LibllamaContestant>(*peers_[i], model_->hparams()), n_core_runs);
+    }
+  }
+
+  void add(const std::string& name, KvMeasured::Side side, std::unique_ptr<KvContestant> contestant,
+           int32_t n_prefill_runs) {
+    KvMeasured measured;
+    measured.name = name;
+    measured.side = side;
+    sides_.push_back({std::move(measured), std::move(contestant), n_prefill_runs});
+  }
+
+  // Rounds in which each side prefills once; a side with fewer runs leaves the later rounds out.
+  void prefill() {
+    int32_t n_rounds = 0;
+    int64_t n_total = 0;
+    for (const Side& side : sides_) {
+      n_rounds = std::max(n_rounds, side.n_prefill_runs);
+      n_total += int64_t{side.n_prefill_runs} * measured_.context;
+    }
+    begin("prefill", n_total);
+    for (int32_t i = 0; i < n_rounds; ++i) {
+      for (Side& side : sides_) {
+        if (i < side.n_prefill_runs) prefill_once(side, i == 0);
+      }
+    }
+    end();
+    for (Side& side : sides_) side.contestant->keep();
+  }
+
+  void prefill_once(Side& side, bool is_first) {
+    KvMeasured& m = side.measured;
+    const int64_t n_before = n_done_;
+    const auto progress = [&](int64_t n_done, int64_t n_total) {
+      advance(n_before + n_done * measured_.context / n_total - n_done_);
+    };
+    const int64_t rss_before = resident_memory().now;
+    const bool has_rss = is_first && reset_peak_resident();
+    const Clock::time_point start = Clock::now();
+    side.contestant->prefill(prompt_, n_growth_, progress);
+    m.prefill_s.push_back(seconds_since(start));
+    if (has_rss && m.side == KvMeasured::Side::kPolicy) {
+      m.peak_rss_bytes = base_rss_ + resident_memory().peak - rss_before;
+    }
+    if (is_first) m.peak_kv_bytes = side.contestant->peak_kv_bytes();
+    m.peak_formula_bytes = side.contestant->peak_formula_bytes();
+    m.policy_share = side.contestant->policy_share();
+  }
+
+  // Every side reads the continuation token by token, as decoding would.
+  void judge() {
+    begin("quality", static_cast<int64_t>(sides_.size() * continuation_.size()));
+    Reference reference;
+    std::vector<float> mine;
+    for (Side& side : sides_) {
+      const bool is_reference = &side == &sides_.front();
+      double kl = 0;
+      int32_t n_same = 0;
+      for (size_t i = 0; i < continuation_.size(); ++i) {
+        const int64_t best = log_probs(side.contestant->decode(continuation_[i]), mine);
+        if (is_reference) {
+          reference.log_probs.push_back(mine);
+          reference.best.push_back(best);
+        }
+        const std::vector<float>& p = reference.log_probs[i];
+        for (size_t v = 0; v < mine.size(); ++v)
+          kl += std::exp(double{p[v]}) * (double{p[v]} - mine[v]);
+        n_same += best == reference.best[i] ? 1 : 0;
+        advance(1);
+      }
+      side.measured.kl = std::max(0.0, kl / static_cast<double>(continuation_.size()));
+      side.measured.top1 = static_cast<double>(n_same) / static_cast<double>(continuation_.size());
+    }
+    end();
+  }
+
+  // Rounds in which each side decodes the same tokens from the same place.
+  void decode() {
+    const auto n_a_run = int64_t{KvBenchOptions::kWarmUp} + options_.n_decode;
+    begin("decode", n_a_run * options_.n_runs * static_cast<int64_t>(sides_.size() + 1));
+    for (int32_t i = 0; i < options_.n_runs; ++i) {
+      measured_.bandwidth.push_back(bandwidth_->measure());
+      measured_.empty_s.push_back(decode_once(empty_));
+      for (Side& side : sides_) side.measured.decode_s.push_back(decode_once(*side.contestant));
+    }
+    end();
+    for (Side& side : sides_) side.contestant->rewind();
+  }
+
+  double decode_once(KvContestant& contestant) {
+    contestant.rewind();
+    const auto run = [&](int32_t first, int32_t n) {
+      for (int32_t i = first; i < first + n; ++i) {
+        contestant.decode(continuation_[i % continuation_.size()]);
+        advance(1);
+      }
+    };
+    run(0, KvBenchOptions::kWarmUp);
+    const Clock::time_point start = Clock::now();
+    run(KvBenchOptions::kWarmUp, options_.n_decode);
+    return seconds_since(start) / options_.n_decode;
+  }
+
+  void begin(const char* what, int64_t n_total) {
+    n_done_ = 0;
+    if (!events_.on_begin) return;
+    events_.on_begin(fmt::format("{} at context {}", what, format_count(measured_.context)),
+                     n_total);
+  }
+  void advance(int64_t n) {
+    n_done_ += n;
+    if (events_.on_progress) events_.on_progress(n_done_);
+  }
+  void end() {
+    if (events_.on_end) events_.on_end();
+  }
+
+  const std::shared_ptr<const DecoderModel> model_;
+  const Backend& backend_;
+  const KvBenchOptions& options_;
+  const KvBenchEvents& events_;
+  std::span<const int32_t> text_;
+  std::vector<int32_t> continuation_;
+  int32_t n_growth_;
+  std::optional<ReadBandwidth> bandwidth_;  // its buffer is no part of anyone's memory
+  ReprisePolicy empty_;
+  int64_t base_rss_ = 0;
+  std::vector<std::unique_ptr<LibllamaPeer>> peers_;
+  std::vector<int32_t> prompt_;
+  std::vector<Side> sides_;
+  KvContextMeasured measured_;
+  int64_t n_done_ = 0;
+};
+
+}  // namespace
+
+void KvBenchOptions::check() const {
+  if (contexts.empty() || contexts.front() < 64 || contexts.back() > 1 << 24 ||
+      !std::ranges::is_sorted(contexts, std::less_equal{})) {
+    throw Error(fmt::format("--contexts {}: give rising numbers of tokens from 64 on",
+                            fmt::join(contexts, ",")));
+  }
+  if (n_runs < 1 || n_runs > 1000) {
+    throw Error(fmt::format("--runs {}: expected 1 to 1,000", n_runs));
+  }
+}
+
+BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
+                     const Backend& backend, std::span<const int32_t> text,
+                     const KvBenchOptions& options, const KvBenchEvents& events) {
+  options.check();
+  for (const std::string& policy : policy_texts(options)) make_kv_policy(policy);
+  const DecoderModel& decoder = *model;
+  const int32_t n_needed = options.contexts.back() + options.n_continuation;
+  if (n_needed > decoder.hparams().n_ctx_train) {
+    throw Error(fmt::format(
+        "--contexts {}: with {} tokens behind it that is more than the {} tokens that the model "
+        "was trained for; give shorter contexts",
+        options.contexts.back(), options.n_continuation, decoder.hparams().n_ctx_train));
+  }
+  if (static_cast<int64_t>(text.size()) <= options.n_continuation) {
+    throw Error(fmt::format("the text has {} tokens; {} are needed for the continuation alone",
+                            text.size(), options.n_continuation));
+  }
+  KvBench bench(model, path, backend, text, options, events);
+  std::vector<KvContextMeasured> contexts;
+  for (const int32_t context : options.contexts) contexts.push_back(bench.run(context));
+
+  BenchReport report;
+  report.bench = "kv";
+  report.title = "KV cache: speed, memory and quality";
+  report.machine = this_machine();
+  report.facts = {
+      {"model", fmt::format("{} ({} weights)",
+                            decoder.hparams().name.empty() ? path : decoder.hparams().name,
+                            format_bytes(decoder.n_weight_bytes()))},
+      {"threads", std::to_string(backend.n_threads())},
+      {"peer",
+       fmt::format("libllama, F16 cache, ubatch 512, on the same thread pool; weights in {}",
+                   bench.peer().weight_buffers())},
+      {"text", fmt::format("{} tokens", format_count(static_cast<int64_t>(text.size())))}};
+  const KvRatioSubjects subjects{fmt::format("cake:budget={}", options.budget),
+                                 fmt::format("cake{}", options.budget)};
+  const bool is_tied = decoder.output() == decoder.tok_embd();
+  const auto embd_bytes = static_cast<int64_t>(ggml_nbytes(decoder.tok_embd()));
+  fill_kv_report(contexts, subjects, decoder.n_weight_bytes() - (is_tied ? 0 : embd_bytes), report);
+  report.highlights = {"full", subjects.cake, "libllama", "libllama flash"};
+  report.notes = {
+      fmt::format(
+          "Sides take turns in one process on one thread pool. A decode run is {} tokens "
+          "after {} of warm-up, always from the end of the prompt; {} runs. Prefill: full, "
+          "cake and libllama {} runs ({} above {} tokens), the other policies one run above "
+          "{} tokens. Memory counts in the first prefill.",
+          options.n_decode, KvBenchOptions::kWarmUp, options.n_runs, options.n_runs,
+          options.n_long_runs, format_count(options.long_context), KvBenchOptions::kShortContext),
+      "libllama counts with the faster of flash attention on and off, in decode and in prefill.",
+      "The bound is the time of one token on an empty cache plus the reading of the kept K and V "
+      "at "
+      "the bandwidth of a plain summing loop on the same threads.",
+      fmt::format(
+          "KL and the same most probable token: over the text's last {} tokens, read one by "
+          "one behind the prompt. A text shorter than the context is repeated in front.",
+          options.n_continuation),
+      "peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill over (B + w "
+      "L + S) entries, 12 bytes a head and prompt token, and one page a head. peak_rss_vs_full is "
+      "full's peak of resident memory over cake's."};
+  return report;
+}
+
+}  // namespace reprise

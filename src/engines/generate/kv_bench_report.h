@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/bench_report.h"
+
+namespace reprise {
+
+// What the KV bench measured of one contestant at one context.
+struct KvMeasured {
+  std::string name;  // "cake:budget=1024"
+  enum class Side : uint8_t { kPolicy, kPeer } side = Side::kPolicy;
+  std::vector<double> prefill_s;   // [runs]: the whole prompt
+  std::vector<double> decode_s;    // [runs]: one token
+  int64_t kv_read_bytes = 0;       // K and V that one token reads
+  int64_t peak_kv_bytes = 0;       // 0: unknown
+  int64_t peak_rss_bytes = 0;      // of the process with this contestant alone; 0: unknown
+  int64_t peak_formula_bytes = 0;  // 0: does not apply
+  double policy_share = 0;         // of the prefill's time
+  double kl = 0;                   // KL(full || this) in nats a token
+  double top1 = 0;                 // share of tokens with the same most probable one as full
+};
+
+struct KvContextMeasured {
+  int32_t context = 0;
+  std::vector<KvMeasured> contestants;  // "full" first
+  std::vector<double> empty_s;          // [runs]: one token of `full` on an empty cache
+  std::vector<double> bandwidth;        // [runs]: bytes a second
+};
+
+// The names behind the ratios' keys.
+struct KvRatioSubjects {
+  std::string cake;   // contestant's name
+  std::string label;  // "cake1024"
+};
+
+// Rows, columns and ratios of the report, from the measured runs. Runs of one round stand at the
+// same index, so that ratios compare what ran side by side; libllama counts with the faster of its
+// settings. weight_bytes: that one token reads.
+void fill_kv_report(std::span<const KvContextMeasured> contexts, const KvRatioSubjects& subjects,
+                    int64_t weight_bytes, BenchReport& report);
+
+}  // namespace reprise

@@ -1,0 +1,84 @@
+#include "engines/generate/kv_contestant.h"
+
+#include <algorithm>
+
+namespace reprise {
+
+void ReprisePolicy::prefill(std::span<const int32_t> prompt, int32_t n_growth,
+                            const PrefillProgress& progress) {
+  kept_ = {};
+  if (!sequence_) sequence_.emplace(model_, backend_, policy_);
+  sequence_->clear();
+  sequence_->prefill(prompt, {.n_growth = n_growth, .n_compress = -1, .progress = progress});
+}
+
+void ReprisePolicy::keep() {
+  if (policy_->plan().decode == KvDecode::kGrow) kept_ = sequence_->save();
+}
+
+void ReprisePolicy::rewind() {
+  if (policy_->plan().decode == KvDecode::kGrow) sequence_->restore(kept_);
+}
+
+int64_t ReprisePolicy::kv_read_bytes() {
+  KvStore& kv = sequence_->kv();
+  int64_t n_bytes = 0;
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    const KvLayerShape& shape = kv.shape(il);
+    const int32_t n = shape.n_swa > 0 ? std::min(kv.count(il), shape.n_swa) : kv.count(il);
+    n_bytes += shape.kv.entry_bytes() * n;
+  }
+  return n_bytes;
+}
+
+double ReprisePolicy::policy_share() {
+  const PrefillReport& report = sequence_->last_prefill();
+  return report.policy_s / report.total_s;
+}
+
+int64_t ReprisePolicy::peak_formula_bytes() {
+  const PrefillReport& report = sequence_->last_prefill();
+  if (!report.is_cascade) return 0;
+  const KvStore& kv = sequence_->kv();
+  int64_t n_bytes = 0;
+  int64_t layer_bytes = 0;  // of the one that is whole for a while
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    const KvLayerShape& shape = kv.shape(il);
+    if (!shape.is_eligible()) {
+      n_bytes += shape.entry_bytes() * (shape.n_swa + KvStore::kMaxPass);
+      continue;
+    }
+    // What was kept, and a page a head.
+    n_bytes += shape.kv.entry_bytes() * (report.kept[il] + KvPages::kPageEntries);
+    // All of the prompt in staging, with score and order of every candidate.
+    layer_bytes = (shape.kv.entry_bytes() + 12 * shape.kv.n_head_kv) * report.n_tokens;
+  }
+  return n_bytes + layer_bytes;
+}
+
+int64_t LibllamaContestant::kv_bytes(int32_t n_tokens) const {
+  const KvShape shape{hp_.n_embd_head, hp_.n_head_kv, GGML_TYPE_F16};
+  int64_t n_entries = 0;
+  for (const bool is_swa : hp_.is_swa)
+    n_entries += is_swa ? std::min(n_tokens, hp_.n_swa) : n_tokens;
+  return shape.entry_bytes() * n_entries;
+}
+
+void LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
+                                 const PrefillProgress& progress) {
+  peer_.clear();
+  n_prompt_ = static_cast<int32_t>(prompt.size());
+  // In its own steps of n_ubatch, so that the progress moves and Ctrl-C is heard.
+  constexpr int32_t kStep = 512;
+  for (int32_t first = 0; first < n_prompt_; first += kStep) {
+    const int32_t n = std::min(kStep, n_prompt_ - first);
+    if (first + n < n_prompt_) {
+      peer_.append(prompt.subspan(first, n));
+    } else {
+      peer_.extend(prompt.subspan(first, n));
+    }
+    if (progress) progress(first + n, n_prompt_);
+  }
+}
+
+}  // namespace reprise
