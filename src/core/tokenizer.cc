@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <exception>
-#include <functional>
 
 #include "core/deep_stack.h"
 #include "core/error.h"
@@ -26,20 +24,34 @@ constexpr size_t kStackPerByte = 2048;
 constexpr size_t kStackBytesLeast = size_t{1} << 20;
 constexpr size_t kSafeTextBytes = 1024;  // on the caller's stack
 
-// What libllama logged as an error while this thread loaded a vocabulary.
-thread_local std::string* load_errors = nullptr;
+// What libllama logs as errors on this thread while the object lives; there is one at most.
+class ErrorLog {
+ public:
+  ErrorLog() {
+    current = &text_;
+    llama_log_set(keep, nullptr);
+  }
+  ~ErrorLog() { current = nullptr; }
+  ErrorLog(const ErrorLog&) = delete;
+  ErrorLog& operator=(const ErrorLog&) = delete;
 
-void keep_errors(ggml_log_level level, const char* text, void* /*user*/) {
-  if (level == GGML_LOG_LEVEL_ERROR && load_errors != nullptr) *load_errors += text;
-}
+  // What follows libllama's prefixes: "...: error loading model vocabulary: REASON".
+  std::string reason() const {
+    constexpr std::string_view kPrefix = "error loading model vocabulary: ";
+    const size_t at = text_.find(kPrefix);
+    const size_t begin = at == std::string::npos ? 0 : at + kPrefix.size();
+    return printable(std::string_view(text_).substr(begin, text_.find('\n', begin) - begin));
+  }
 
-// The reason behind libllama's prefixes: "...: error loading model vocabulary: REASON".
-std::string reason_of(const std::string& errors) {
-  constexpr std::string_view kPrefix = "error loading model vocabulary: ";
-  const size_t at = errors.find(kPrefix);
-  const size_t begin = at == std::string::npos ? 0 : at + kPrefix.size();
-  return printable(std::string_view(errors).substr(begin, errors.find('\n', begin) - begin));
-}
+ private:
+  static void keep(ggml_log_level level, const char* text, void* /*user*/) {
+    if (level == GGML_LOG_LEVEL_ERROR && current != nullptr) *current += text;
+  }
+
+  static thread_local std::string* current;
+  std::string text_;
+};
+thread_local std::string* ErrorLog::current = nullptr;
 
 // The vocabulary's keys as libllama reads them, each in the width that it expects.
 class VocabularyKeys {
@@ -110,21 +122,18 @@ class VocabularyKeys {
 Tokenizer Tokenizer::load(const GgufFile& file) {
   check_vocabulary(file);
   const VocabularyKeys keys(file);
-  llama_log_set(keep_errors, nullptr);
+  const ErrorLog log;
   llama_model_params params = llama_model_default_params();
   params.vocab_only = true;
-  std::string errors;
-  load_errors = &errors;
   // Exceptions end inside libllama, as an error in its log.
   std::shared_ptr<llama_model> model(llama_model_init_from_user(
                                          keys.get(), [](ggml_tensor*, void*) {}, nullptr, params),
                                      [](llama_model* m) {
                                        if (m != nullptr) llama_model_free(m);
                                      });
-  load_errors = nullptr;
   if (model == nullptr) {
     throw Error(fmt::format("{}: the vocabulary cannot be read: {}; convert the model again",
-                            file.path(), reason_of(errors)));
+                            file.path(), log.reason()));
   }
   const llama_vocab* vocab = llama_model_get_vocab(model.get());
   const size_t n_tokens = file.strings("tokenizer.ggml.tokens").size();
@@ -156,8 +165,15 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
   std::vector<int32_t> tokens(text.size() + 2);
   int32_t n = 0;
   const auto tokenize = [&] {
-    n = llama_tokenize(vocab(), text.data(), static_cast<int32_t>(text.size()), tokens.data(),
-                       static_cast<int32_t>(tokens.size()), add_special, parse_special);
+    const auto call = [&] {
+      return llama_tokenize(vocab(), text.data(), static_cast<int32_t>(text.size()), tokens.data(),
+                            static_cast<int32_t>(tokens.size()), add_special, parse_special);
+    };
+    n = call();
+    if (n >= 0) return;
+    // More tokens than bytes: a space that the vocabulary lacks becomes three bytes, for example.
+    tokens.resize(-static_cast<int64_t>(n));
+    n = call();
   };
   try {
     if (text.size() <= kSafeTextBytes) {
@@ -171,7 +187,6 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
     throw Error(fmt::format("a text of {} bytes cannot be split into tokens: {}", text.size(),
                             error.what()));
   }
-  if (n < 0) throw Error(fmt::format("a text of {} bytes gives too many tokens", text.size()));
   tokens.resize(n);
   return tokens;
 }

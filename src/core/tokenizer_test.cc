@@ -70,6 +70,20 @@ TEST(Tokenizer, SplitsALongRowWithoutEndOfStack) {
   }
 }
 
+TEST(Tokenizer, GivesMoreTokensThanBytes) {
+  const auto bytes = test::tiny_vocabulary("llama", [](gguf_context* file) {
+    auto tokens = test::get_strings(file, "tokenizer.ggml.tokens");
+    for (std::string& token : tokens) {
+      if (token.starts_with("\u2581")) token += "?";  // no space any more
+    }
+    test::set_strings(file, "tokenizer.ggml.tokens", tokens);
+    gguf_set_val_bool(file, "tokenizer.ggml.add_eos_token", true);
+  });
+  const auto tokenizer = Tokenizer::load(GgufFile::parse("x.gguf", bytes));
+  // BOS, three bytes for each space and for the one in front, EOS.
+  EXPECT_EQ(tokenizer.tokenize(std::string(9, ' '), true, false).size(), 32U);
+}
+
 TEST(Tokenizer, RefusesTextAbove16Mebibytes) {
   const auto bytes = test::tiny_vocabulary("llama");
   const auto tokenizer = Tokenizer::load(GgufFile::parse("x.gguf", bytes));

@@ -232,8 +232,10 @@ void check_vocabulary(const GgufFile& file) {
   check_types(file, kind, tokens);
   check_scores(file, kind, tokens.size());
   if (kind == "gpt2") {
-    // It alone lets spaces through to the merges, where libllama aborts on them.
-    if (file.string_or(key("pre"), "") == "whitespace")
+    // It alone lets spaces through to the merges, where libllama aborts on them. As a C string, for
+    // so libllama reads it.
+    const std::string pre = file.string_or(key("pre"), "");
+    if (std::string_view(pre.c_str()) == "whitespace")
       throw Error(fmt::format("{}: pre-tokenizer 'whitespace' is not built in", file.path()));
     check_merges(file);
     check_piece_bytes(file, tokens);

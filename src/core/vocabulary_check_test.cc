@@ -169,7 +169,7 @@ TEST(VocabularyCheck, RefusesEveryIdBeyondTheTokens) {
   }
 }
 
-TEST(VocabularyCheck, RefusesNulInATokenAndInAMerge) {
+TEST(VocabularyCheck, RefusesWhatANulHides) {
   std::vector<std::byte> bytes =
       tiny_vocabulary("gpt2", with_tokens([](auto& t) { t[9] = "@@x@@"; }));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -180,6 +180,11 @@ TEST(VocabularyCheck, RefusesNulInATokenAndInAMerge) {
   const std::string_view merge(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   bytes[merge.find("@@x @@") + 2] = std::byte{0};
   EXPECT_THAT(fault_of(bytes), HasSubstr("merge 0 is '@@\\x00 @@'"));
+
+  bytes = tiny_vocabulary("gpt2", with_text("tokenizer.ggml.pre", "whitespace@"));
+  const std::string_view pre(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  bytes[pre.find("whitespace@") + 10] = std::byte{0};
+  EXPECT_THAT(fault_of(bytes), HasSubstr("pre-tokenizer 'whitespace' is not built in"));
 }
 
 // Each foreign character of a byte-level token decodes to a copy of the whole token.
