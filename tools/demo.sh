@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 question="What was written on the label of the bottle?"
 show() { printf '\n$ %s\n' "$*"; }
-show "build/reprise run smollm2 -f examples/texts/alice.txt -p \"$question\" --kv cake:budget=1024"
-build/reprise run smollm2 -f examples/texts/alice.txt -p "$question" --kv cake:budget=1024 --max-tokens 100
+show "build/reprise run smollm2 -f examples/texts/alice.txt -p \"$question\" --kv cake:budget=1024 --max-tokens 24"
+build/reprise run smollm2 -f examples/texts/alice.txt -p "$question" --kv cake:budget=1024 --max-tokens 24
 cat <<'NEXT'
 
 Try next:
