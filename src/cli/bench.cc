@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 
+#include "cli/compute_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "core/atomic_file.h"
@@ -58,7 +59,7 @@ void write_report(const BenchReport& report, const ReportFlags& flags) {
 struct KvFlags {
   std::string model = "smollm2";
   std::string text;
-  int32_t n_threads = 0;
+  ComputeFlags compute;
   bool is_quick = false;
   KvBenchOptions options;
   ReportFlags report;
@@ -76,7 +77,7 @@ int run_kv(const KvFlags& flags) {
   check_folders(flags.report);
   flags.options.check();
   const std::string text = read_text(flags.text);
-  const Backend backend(flags.n_threads);
+  const Backend backend(flags.compute.n_threads, flags.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;
@@ -101,8 +102,7 @@ void add_bench_kv(CLI::App& bench, int& exit_code) {
       "kv", "the KV policies against a full cache and against libllama: speed, memory, quality");
   verb->add_option("model", flags->model, "name of a model ('reprise list') or path of a GGUF file")
       ->capture_default_str();
-  verb->add_option("--threads", flags->n_threads, "compute threads; default: all cores")
-      ->check(CLI::Range(1, 512));
+  add_compute_flags(*verb, flags->compute);
   CLI::Option* contexts =
       verb->add_option("--contexts", flags->options.contexts, "prompt lengths in tokens, rising")
           ->delimiter(',')

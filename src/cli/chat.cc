@@ -58,7 +58,7 @@ class ChatSession {
       : flags_(flags),
         policy_(flags.generate.policy()),
         options_(flags.generate.checked_answer()),
-        backend_(flags.generate.n_threads),
+        backend_(flags.generate.compute.n_threads, flags.generate.compute.weight_use()),
         model_(TextModel::load(flags.generate.model)),
         n_ctx_(flags.generate.context(model_->decoder->hparams())),
         conversation_(model_, backend_, policy_,

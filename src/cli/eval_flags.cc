@@ -20,8 +20,7 @@ void add_eval_flags(CLI::App& verb, EvalFlags& flags) {
       "default: {}",
       fmt::join(flags.default_kv, " and "));
   verb.add_option("--kv", flags.kv, what)->allow_extra_args(false)->type_name("POLICY");
-  verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
-      ->check(CLI::Range(1, 512));
+  add_compute_flags(verb, flags.compute);
   verb.add_option("--json", flags.json_path, "also write all numbers to FILE")->type_name("FILE");
 }
 

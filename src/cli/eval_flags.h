@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/compute_flags.h"
+
 namespace reprise {
 
 // Flags that every kind of `eval` takes.
@@ -13,7 +15,7 @@ struct EvalFlags {
   std::string model;
   std::vector<std::string> default_kv;  // without --kv
   std::vector<std::string> kv;          // as given
-  int32_t n_threads = 0;
+  ComputeFlags compute;
   std::string json_path;
 };
 

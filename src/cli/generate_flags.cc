@@ -50,8 +50,7 @@ void add_generate_flags(CLI::App& verb, GenerateFlags& flags, int32_t max_tokens
       ->capture_default_str();
   verb.add_option("--ctx", flags.n_ctx, "context in tokens; default: what is needed")
       ->check(CLI::Range(1, 1 << 24));
-  verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
-      ->check(CLI::Range(1, 512));
+  add_compute_flags(verb, flags.compute);
   verb.add_option("--system", flags.system, "system message of the conversation");
   verb.add_option("--chat-template", flags.chat_template,
                   "template NAME or FILE instead of the model's own");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/compute_flags.h"
 #include "engines/generate/answer.h"
 #include "nets/decoder_model.h"
 #include "policies/kv/kv_policy.h"
@@ -17,7 +18,7 @@ struct GenerateFlags {
   std::string model;
   std::string kv = "full";
   bool is_exact = false;
-  int32_t n_threads = 0;
+  ComputeFlags compute;
   int32_t n_ctx = 0;  // 0: as the verb chooses
   std::string chat_template;
   std::string system;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <new>
 #include <thread>
 
@@ -13,11 +14,12 @@
 namespace reprise {
 namespace {
 
+constexpr size_t kKeptPiece = 16384;
 constexpr size_t kMostNodes = size_t{1} << 20;  // some 400 MB of bookkeeping
 
 }  // namespace
 
-Backend::Backend(int32_t n_threads) : n_threads_(n_threads) {
+Backend::Backend(int32_t n_threads, WeightUse weights) : n_threads_(n_threads), weights_(weights) {
   if (n_threads < 0 || n_threads > 512) {
     throw Error(fmt::format("--threads {}: expected 1 to 512, or 0 for all cores", n_threads));
   }
@@ -86,8 +88,24 @@ GraphArena::~GraphArena() {
 }
 
 void GraphArena::begin() {
+  i_kept_ = 0;
+  n_kept_bytes_ = 0;
   ggml_reset(ctx_);
   graph_ = ggml_new_graph_custom(ctx_, n_nodes_max_, false);
+}
+
+void* GraphArena::keep_bytes(size_t n_bytes) {
+  constexpr size_t kAlign = alignof(std::max_align_t);
+  n_bytes = (n_bytes + kAlign - 1) / kAlign * kAlign;
+  assert(n_bytes <= kKeptPiece);
+  if (n_kept_bytes_ + n_bytes > kKeptPiece) {
+    ++i_kept_;
+    n_kept_bytes_ = 0;
+  }
+  if (i_kept_ == kept_.size()) kept_.push_back(std::make_unique<std::byte[]>(kKeptPiece));
+  std::byte* bytes = kept_[i_kept_].get() + n_kept_bytes_;
+  n_kept_bytes_ += n_bytes;
+  return bytes;
 }
 
 ggml_tensor* GraphArena::input(ggml_type type, int64_t ne0, int64_t ne1) {

@@ -8,45 +8,6 @@
 #include "core/error.h"
 
 namespace reprise {
-namespace {
-
-// One value of n slots: between a column of the transposed V and rows of row_bytes. Value is an
-// integer of the value's size: bits move, nothing converts.
-template <class Value>
-void gather_values(const std::byte* column, std::span<const int32_t> slots, std::byte* rows,
-                   size_t row_bytes) {
-  const auto* values = reinterpret_cast<const Value*>(column);
-  for (size_t i = 0; i < slots.size(); ++i) {
-    std::memcpy(rows + row_bytes * i, values + slots[i], sizeof(Value));
-  }
-}
-
-void gather_column(const std::byte* column, std::span<const int32_t> slots, size_t value_bytes,
-                   std::byte* rows, size_t row_bytes) {
-  if (value_bytes == sizeof(uint16_t)) {
-    gather_values<uint16_t>(column, slots, rows, row_bytes);
-  } else {
-    gather_values<uint32_t>(column, slots, rows, row_bytes);
-  }
-}
-
-template <class Value>
-void scatter_values(const std::byte* rows, size_t row_bytes, int32_t n, std::byte* column) {
-  auto* values = reinterpret_cast<Value*>(column);
-  for (int32_t i = 0; i < n; ++i) std::memcpy(values + i, rows + row_bytes * i, sizeof(Value));
-}
-
-void scatter_column(const std::byte* rows, size_t row_bytes, int32_t n, size_t value_bytes,
-                    std::byte* column) {
-  if (value_bytes == sizeof(uint16_t)) {
-    scatter_values<uint16_t>(rows, row_bytes, n, column);
-  } else {
-    scatter_values<uint32_t>(rows, row_bytes, n, column);
-  }
-}
-
-}  // namespace
-
 void check_kv_shape(const KvShape& shape) {
   const bool is_known = shape.type == GGML_TYPE_F32 || shape.type == GGML_TYPE_F16 ||
                         shape.type == GGML_TYPE_Q8_0 || shape.type == GGML_TYPE_Q4_0;
@@ -80,35 +41,31 @@ std::byte* KvBlock::k_row(int32_t g, int32_t slot) const {
 
 std::byte* KvBlock::v_row(int32_t g, int32_t slot) const { return k_row(g, slot) + n_bytes() / 2; }
 
-std::byte* KvBlock::v_column(int32_t g, int32_t x) const {
-  const size_t i_column = static_cast<size_t>(g) * shape_.n_embd_head + x;
-  return base_ + n_bytes() / 2 + value_bytes() * capacity_ * i_column;
+ggml_tensor* KvBlock::view(GraphArena& arena, std::byte* first, int32_t n) const {
+  const size_t row = shape_.row_bytes();
+  return arena.view(buffer_.get(), first, shape_.type, {shape_.n_embd_head, n, shape_.n_head_kv},
+                    row, row * capacity_);
 }
 
 ggml_tensor* KvBlock::k(GraphArena& arena, int32_t first, int32_t n) const {
   assert(n > 0 && first + n <= capacity_);
-  const size_t row = shape_.row_bytes();
-  return arena.view(buffer_.get(), k_row(0, first), shape_.type,
-                    {shape_.n_embd_head, n, shape_.n_head_kv}, row, row * capacity_);
+  return view(arena, k_row(0, first), n);
 }
 
 ggml_tensor* KvBlock::v(GraphArena& arena, int32_t first, int32_t n) const {
   assert(n > 0 && first + n <= capacity_);
-  if (is_v_transposed()) {
-    const size_t row = value_bytes() * capacity_;
-    return arena.view(buffer_.get(), v_column(0, 0) + value_bytes() * first, shape_.type,
-                      {n, shape_.n_embd_head, shape_.n_head_kv}, row, row * shape_.n_embd_head);
-  }
-  const size_t row = shape_.row_bytes();
-  return arena.view(buffer_.get(), v_row(0, first), shape_.type,
-                    {shape_.n_embd_head, n, shape_.n_head_kv}, row, row * capacity_);
+  return view(arena, v_row(0, first), n);
 }
 
 void KvBlock::put(GraphArena& arena, int32_t first, ggml_tensor* k_new, ggml_tensor* v_new) const {
   ggml_context* ctx = arena.ctx();
   const auto n = static_cast<int32_t>(k_new->ne[2]);
-  const auto store_rows = [&](ggml_tensor* rows,
-                              ggml_tensor* to) {  // both [n_embd_head, n, n_head_kv]
+  const auto store = [&](ggml_tensor* rows, ggml_tensor* to) {  // [n_embd_head, n, n_head_kv]
+    if (!ggml_is_quantized(shape_.type)) {
+      ggml_build_forward_expand(arena.graph(),
+                                ggml_cpy(ctx, ggml_permute(ctx, rows, 0, 2, 1, 3), to));
+      return;
+    }
     for (int32_t g = 0; g < shape_.n_head_kv; ++g) {
       // One copy a KV head: ggml quantises into contiguous targets only.
       ggml_tensor* from = ggml_view_2d(ctx, rows, rows->ne[0], n, rows->nb[2], g * rows->nb[1]);
@@ -116,28 +73,16 @@ void KvBlock::put(GraphArena& arena, int32_t first, ggml_tensor* k_new, ggml_ten
       ggml_build_forward_expand(arena.graph(), ggml_cpy(ctx, from, head));
     }
   };
-  if (!is_v_transposed()) {
-    store_rows(k_new, k(arena, first, n));
-    store_rows(v_new, v(arena, first, n));
-    return;
-  }
-  ggml_build_forward_expand(
-      arena.graph(), ggml_cpy(ctx, ggml_permute(ctx, k_new, 0, 2, 1, 3), k(arena, first, n)));
-  ggml_build_forward_expand(
-      arena.graph(), ggml_cpy(ctx, ggml_permute(ctx, v_new, 1, 2, 0, 3), v(arena, first, n)));
+  store(k_new, k(arena, first, n));
+  store(v_new, v(arena, first, n));
 }
 
 void KvBlock::gather(int32_t g, std::span<const int32_t> slots, std::byte* k_rows,
                      std::byte* v_rows) const {
   const size_t row = shape_.row_bytes();
-  for (size_t i = 0; i < slots.size(); ++i) std::memcpy(k_rows + row * i, k_row(g, slots[i]), row);
-  if (!is_v_transposed()) {
-    for (size_t i = 0; i < slots.size(); ++i)
-      std::memcpy(v_rows + row * i, v_row(g, slots[i]), row);
-    return;
-  }
-  for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
-    gather_column(v_column(g, x), slots, value_bytes(), v_rows + value_bytes() * x, row);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    std::memcpy(k_rows + row * i, k_row(g, slots[i]), row);
+    std::memcpy(v_rows + row * i, v_row(g, slots[i]), row);
   }
 }
 
@@ -145,46 +90,22 @@ void KvBlock::scatter(int32_t g, int32_t first, int32_t n, const std::byte* k_ro
                       const std::byte* v_rows) {
   if (n == 0) return;
   assert(first >= 0 && first + n <= capacity_);
-  const size_t row = shape_.row_bytes();
-  std::memcpy(k_row(g, first), k_rows, row * n);
-  if (!is_v_transposed()) {
-    std::memcpy(v_row(g, first), v_rows, row * n);
-    return;
-  }
-  for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
-    scatter_column(v_rows + value_bytes() * x, row, n, value_bytes(),
-                   v_column(g, x) + value_bytes() * first);
-  }
+  std::memcpy(k_row(g, first), k_rows, shape_.row_bytes() * n);
+  std::memcpy(v_row(g, first), v_rows, shape_.row_bytes() * n);
 }
 
 void KvBlock::replace(int32_t g, int32_t to, int32_t from) {
   if (to == from) return;
-  const size_t row = shape_.row_bytes();
-  std::memcpy(k_row(g, to), k_row(g, from), row);
-  if (!is_v_transposed()) {
-    std::memcpy(v_row(g, to), v_row(g, from), row);
-    return;
-  }
-  const size_t value = value_bytes();
-  for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
-    std::memcpy(v_column(g, x) + value * to, v_column(g, x) + value * from, value);
-  }
+  std::memcpy(k_row(g, to), k_row(g, from), shape_.row_bytes());
+  std::memcpy(v_row(g, to), v_row(g, from), shape_.row_bytes());
 }
 
 void KvBlock::shift(int32_t to, int32_t from, int32_t n) {
   assert(to >= 0 && from >= 0 && to + n <= capacity_ && from + n <= capacity_);
   if (n == 0 || to == from) return;
-  const size_t row = shape_.row_bytes();
   for (int32_t g = 0; g < shape_.n_head_kv; ++g) {
-    std::memmove(k_row(g, to), k_row(g, from), row * n);
-    if (!is_v_transposed()) {
-      std::memmove(v_row(g, to), v_row(g, from), row * n);
-      continue;
-    }
-    for (int32_t x = 0; x < shape_.n_embd_head; ++x) {
-      const size_t value = value_bytes();
-      std::memmove(v_column(g, x) + value * to, v_column(g, x) + value * from, value * n);
-    }
+    std::memmove(k_row(g, to), k_row(g, from), shape_.row_bytes() * n);
+    std::memmove(v_row(g, to), v_row(g, from), shape_.row_bytes() * n);
   }
 }
 

@@ -26,10 +26,9 @@ struct KvShape {
 void check_kv_shape(const KvShape& shape);
 
 // Keys and values of one layer in one piece: a slot is an entry's index, and each KV head may hold
-// another token in the same slot. F32 and F16 keep V transposed per KV head, so that attention's
-// second product reads along rows; quantised types keep V in rows, as flash attention wants it.
-// Nobody outside needs to know: graphs take k(), v() and put(), everybody else moves whole rows of
-// n_embd_head values (row_bytes() each) with gather(), scatter() and replace().
+// another token in the same slot. K and V stand in rows of n_embd_head values (row_bytes() each),
+// the rows of one KV head one after the other, as kernels/attention.h wants them. Graphs take k(),
+// v() and put(); everybody else moves whole rows with gather(), scatter() and replace().
 class KvBlock {
  public:
   // Throws Error when memory is short.
@@ -38,10 +37,8 @@ class KvBlock {
   const KvShape& shape() const { return shape_; }
   int32_t capacity() const { return capacity_; }
   int64_t n_bytes() const { return shape_.entry_bytes() * capacity_; }
-  bool is_v_transposed() const { return !ggml_is_quantized(shape_.type); }
 
-  // Graph tensors over slots [first, first + n): K [n_embd_head, n, n_head_kv], V [n, n_embd_head,
-  // n_head_kv] when transposed, else like K.
+  // Graph tensors over slots [first, first + n): [n_embd_head, n, n_head_kv].
   ggml_tensor* k(GraphArena& arena, int32_t first, int32_t n) const;
   ggml_tensor* v(GraphArena& arena, int32_t first, int32_t n) const;
   // Adds the nodes that store k and v [n_embd_head, n_head_kv, n_tokens] F32 in slots [first, first
@@ -64,10 +61,8 @@ class KvBlock {
     void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
   };
   std::byte* k_row(int32_t g, int32_t slot) const;
-  std::byte* v_row(int32_t g, int32_t slot) const;  // not transposed
-  // Transposed V: value x of every slot of head g.
-  std::byte* v_column(int32_t g, int32_t x) const;
-  size_t value_bytes() const { return shape_.row_bytes() / shape_.n_embd_head; }
+  std::byte* v_row(int32_t g, int32_t slot) const;
+  ggml_tensor* view(GraphArena& arena, std::byte* first, int32_t n) const;
 
   KvShape shape_;
   int32_t capacity_;

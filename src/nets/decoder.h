@@ -1,6 +1,7 @@
 #pragma once
 
-#include "ggml.h"
+#include "core/attention_node.h"
+#include "core/backend.h"
 #include "nets/decoder_model.h"
 
 // The causal decoder as a kit of parts. Each function adds nodes to a ggml graph and returns one;
@@ -21,43 +22,31 @@ struct DecoderQkv {
 };
 
 // Held entries of one layer that the queries attend to. Order and position of entries do not matter
-// here: the mask alone says who may see whom.
+// here: the span alone says who may see whom.
 struct KvView {
-  ggml_tensor* k = nullptr;     // [n_embd_head, n_kv, n_head_kv]
-  ggml_tensor* v = nullptr;     // [n_kv, n_embd_head, n_head_kv] if is_v_transposed, else like k
-  ggml_tensor* mask = nullptr;  // [n_kv, n_tokens] F16, 0 or -inf; null: every query sees all
-  bool is_v_transposed = false;
+  ggml_tensor* k = nullptr;  // [n_embd_head, n_kv, n_head_kv]
+  ggml_tensor* v = nullptr;  // like k
+  CausalSpan span;
 };
 
 // [n_embd, n_tokens] F32 from tokens [n_tokens] I32.
-ggml_tensor* decoder_embed(ggml_context* ctx, const DecoderModel& model, ggml_tensor* tokens);
+ggml_tensor* decoder_embed(GraphArena& arena, const DecoderModel& model, ggml_tensor* tokens);
 
 // From x [n_embd, n_tokens] F32, the residual stream in front of layer il.
-DecoderQkv decoder_qkv(ggml_context* ctx, const DecoderModel& model, int32_t il, ggml_tensor* x,
+DecoderQkv decoder_qkv(GraphArena& arena, const DecoderModel& model, int32_t il, ggml_tensor* x,
                        const DecoderBatch& batch);
 
-struct DecoderAttention {
-  ggml_tensor* out = nullptr;    // [n_embd_head * n_head, n_tokens] F32
-  ggml_tensor* probs = nullptr;  // [n_kv, n_tokens, n_head] F32, contiguous; null with flash
-};
-
-// With a transposed V: two matrix products around a softmax; otherwise ggml's flash attention,
-// which takes quantised K and V.
-DecoderAttention decoder_attention(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
-                                   const KvView& kv);
-
-// The softmax of q [n_embd_head, n_head, n_tokens] over the keys alone, for statistics beside flash
-// attention: [n_kv, n_tokens, n_head] F32.
-ggml_tensor* decoder_attention_probs(ggml_context* ctx, const DecoderModel& model, ggml_tensor* q,
-                                     const KvView& kv);
+// Attention of q [n_embd_head, n_head, n_tokens] F32 over the view's entries.
+AttentionNode decoder_attention(GraphArena& arena, const DecoderModel& model, ggml_tensor* q,
+                                const KvView& kv, AttentionExtra extra = AttentionExtra::kNone);
 
 // The rest of layer il after its attention: output projection, residuals, feed-forward. x as in
 // decoder_qkv, attention from decoder_attention. Returns the next residual stream [n_embd,
 // n_tokens] F32.
-ggml_tensor* decoder_layer_rest(ggml_context* ctx, const DecoderModel& model, int32_t il,
+ggml_tensor* decoder_layer_rest(GraphArena& arena, const DecoderModel& model, int32_t il,
                                 ggml_tensor* x, ggml_tensor* attention);
 
 // Logits [n_vocab, n_tokens] F32 from the last residual stream.
-ggml_tensor* decoder_head(ggml_context* ctx, const DecoderModel& model, ggml_tensor* x);
+ggml_tensor* decoder_head(GraphArena& arena, const DecoderModel& model, ggml_tensor* x);
 
 }  // namespace reprise

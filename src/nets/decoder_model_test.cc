@@ -215,7 +215,7 @@ TEST(DecoderModel, RefusesTensorsByTable) {
   EXPECT_THAT(fault_of(bytes_of(two)), HasSubstr("'blk.1.attn_norm.weight' is none of"));
 }
 
-// Logits of the last of three tokens, each of which sees all: the kit's parts without a KV store.
+// Logits of the last of three tokens: the kit's parts without a KV store.
 std::vector<float> logits_of(const DecoderModel& model) {
   constexpr int32_t kTokens[] = {3, 0, 2};
   constexpr int32_t kPositions[] = {0, 1, 2};
@@ -225,17 +225,17 @@ std::vector<float> logits_of(const DecoderModel& model) {
   ggml_context* ctx = arena.ctx();
   ggml_tensor* tokens = arena.input(GGML_TYPE_I32, 3);
   ggml_tensor* pos = arena.input(GGML_TYPE_I32, 3);
-  ggml_tensor* x = decoder_embed(ctx, model, tokens);
+  ggml_tensor* x = decoder_embed(arena, model, tokens);
   for (int32_t il = 0; il < model.hparams().n_layer; ++il) {
-    const DecoderQkv qkv = decoder_qkv(ctx, model, il, x, {pos});
+    const DecoderQkv qkv = decoder_qkv(arena, model, il, x, {pos});
     KvView kv;
     kv.k = ggml_cont(ctx, ggml_permute(ctx, qkv.k, 0, 2, 1, 3));
-    kv.v = ggml_cont(ctx, ggml_permute(ctx, qkv.v, 1, 2, 0, 3));
-    kv.is_v_transposed = true;
-    const auto attention = decoder_attention(ctx, model, qkv.q, kv);
-    x = decoder_layer_rest(ctx, model, il, x, attention.out);
+    kv.v = ggml_cont(ctx, ggml_permute(ctx, qkv.v, 0, 2, 1, 3));
+    kv.span = {0, 3, 0};
+    const auto attention = decoder_attention(arena, model, qkv.q, kv);
+    x = decoder_layer_rest(arena, model, il, x, attention.out);
   }
-  ggml_tensor* logits = decoder_head(ctx, model, x);
+  ggml_tensor* logits = decoder_head(arena, model, x);
   ggml_set_output(logits);
   ggml_build_forward_expand(arena.graph(), logits);
   arena.allocate();

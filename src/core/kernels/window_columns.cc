@@ -1,91 +1,199 @@
 #include "core/kernels/window_columns.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/window_columns.cc"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+// After it:
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
 
-namespace reprise {
+#include "core/kernels/query_block-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace reprise::HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
+int32_t round_up(int32_t n, int32_t unit) { return (n + unit - 1) / unit * unit; }
 
-constexpr int32_t kBlock = 64;  // columns at a time: the accumulators stay in the first cache
-
-// The window's rows of one head over kBlock columns.
-struct HeadColumns {
-  HWY_ALIGN float mean[kBlock];
-  HWY_ALIGN float var[kBlock];
-  HWY_ALIGN float entropy[kBlock];
+// The window's queries of one KV head: head after head, each with its rows side by side.
+struct WindowQueries {
+  int32_t n_rows;             // of one head
+  int32_t n_padded;           // n_rows and what fills the last vector
+  int32_t n_columns;          // of all heads, and what fills the last product
+  std::vector<float> values;  // [n_embd_head][n_columns], scaled
+  std::vector<float> lse;     // [n_columns]; infinite where nothing stands, so that it weighs 0
 };
 
-// The first n values; zeros fill the rest of the vector.
-template <class D>
-hn::Vec<D> load_first(D d, const float* from, int32_t n) {
-  if (n == static_cast<int32_t>(hn::Lanes(d))) return hn::LoadU(d, from);
-  HWY_ALIGN float padded[hn::MaxLanes(d)] = {};
-  std::copy_n(from, n, padded);
-  return hn::Load(d, padded);
-}
-
-void measure_head(const float* rows, int64_t row_stride, int32_t n_rows, int32_t n_columns,
-                  HeadColumns& out) {
-  const hn::CappedTag<float, kBlock> d;
-  const auto epsilon = hn::Set(d, 1e-10F);
-  const auto n = hn::Set(d, static_cast<float>(n_rows));
-  const auto n_less_one = hn::Set(d, static_cast<float>(n_rows - 1));
-  const auto n_lanes = static_cast<int32_t>(hn::Lanes(d));
-  for (int32_t at = 0; at < n_columns; at += n_lanes) {
-    const int32_t n_valid = std::min(n_lanes, n_columns - at);
-    auto sum = hn::Zero(d);
-    auto entropy = hn::Zero(d);
-    for (int32_t r = 0; r < n_rows; ++r) {
-      const auto a = load_first(d, rows + r * row_stride + at, n_valid);
-      sum = hn::Add(sum, a);
-      entropy = hn::NegMulAdd(a, hn::Log(d, hn::Add(a, epsilon)), entropy);
+WindowQueries window_queries(const AttentionRows& rows, int32_t n_window, int32_t g) {
+  const AttentionShape& s = rows.shape;
+  WindowQueries out;
+  out.n_rows = n_window;
+  out.n_padded = round_up(n_window, kLanes);
+  out.n_columns = round_up(out.n_padded * s.n_group(), kQueryColumns);
+  out.values.resize(static_cast<size_t>(out.n_columns) * s.n_embd_head);
+  out.lse.assign(out.n_columns, std::numeric_limits<float>::infinity());
+  for (int32_t h = 0; h < s.n_group(); ++h) {
+    for (int32_t r = 0; r < n_window; ++r) {
+      const int64_t i_token = rows.span.n_tokens - n_window + r;
+      const int64_t head = i_token * s.n_head + static_cast<int64_t>(g) * s.n_group() + h;
+      const int32_t column = h * out.n_padded + r;
+      out.lse[column] = rows.lse[head];
+      for (int32_t x = 0; x < s.n_embd_head; ++x) {
+        out.values[static_cast<size_t>(x) * out.n_columns + column] =
+            rows.q[head * s.n_embd_head + x] * s.scale;
+      }
     }
-    const auto mean = hn::Div(sum, n);
-    auto squares = hn::Zero(d);  // shifted two-pass form: a flat column would cancel otherwise
-    for (int32_t r = 0; r < n_rows; ++r) {
-      const auto a = hn::Sub(load_first(d, rows + r * row_stride + at, n_valid), mean);
-      squares = hn::MulAdd(a, a, squares);
-    }
-    hn::Store(mean, d, out.mean + at);
-    hn::Store(hn::Div(squares, n_less_one), d, out.var + at);
-    hn::Store(entropy, d, out.entropy + at);
   }
+  return out;
 }
 
-}  // namespace
+struct ColumnStats {
+  float mean;
+  float var;  // unbiased
+  float last;
+  float entropy;
+};
 
-WindowSums window_columns(const WindowShape& shape, const WindowProbs& probs, int32_t first,
-                          int32_t last, WindowStats& stats) {
-  const int32_t n_group = shape.n_head / shape.n_head_kv;
-  const float scale = 1.0F / static_cast<float>(n_group);
+// One entry and one head: logits become probabilities in place.
+ColumnStats measure(float* HWY_RESTRICT column, const float* HWY_RESTRICT lse, int32_t n_rows) {
+  const F32 d;
+  const auto epsilon = hn::Set(d, 1e-10F);
+  auto sum = hn::Zero(d);  // NaN where a logit is: the exponential would hide it
+  auto entropy = hn::Zero(d);
+  for (int32_t r = 0; r < n_rows; r += kLanes) {
+    const auto is_row = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, n_rows - r)));
+    const auto x = hn::Sub(hn::LoadU(d, column + r), hn::LoadU(d, lse + r));
+    sum = hn::MulAdd(hn::IfThenElseZero(is_row, x), hn::Zero(d), sum);
+    const auto a = hn::Exp(d, x);
+    hn::StoreU(a, d, column + r);
+    sum = hn::Add(sum, a);
+    entropy = hn::NegMulAdd(a, hn::Log(d, hn::Add(a, epsilon)), entropy);
+  }
+  const float mean = hn::GetLane(hn::SumOfLanes(d, sum)) / static_cast<float>(n_rows);
+  const auto center = hn::Set(d, mean);
+  auto squares = hn::Zero(d);  // shifted two-pass form: a flat column would cancel otherwise
+  for (int32_t r = 0; r < n_rows; r += kLanes) {
+    const auto is_row = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, n_rows - r)));
+    const auto a = hn::IfThenElseZero(is_row, hn::Sub(hn::LoadU(d, column + r), center));
+    squares = hn::MulAdd(a, a, squares);
+  }
+  return {mean, hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(n_rows - 1),
+          column[n_rows - 1], hn::GetLane(hn::SumOfLanes(d, entropy))};
+}
+
+WindowSums window(const AttentionRows& rows, int32_t n_window, int32_t first_entry, int32_t first,
+                  int32_t last, WindowStats& stats) {
+  const AttentionShape& s = rows.shape;
+  const size_t n_candidates = stats.mean.size() / s.n_head_kv;
+  const float scale = 1.0F / static_cast<float>(s.n_group());
   WindowSums sums;
-  HeadColumns head;
-  for (int32_t at = first; at < last; at += kBlock) {
-    const int32_t n = std::min(kBlock, last - at);
-    for (int32_t g = 0; g < shape.n_head_kv; ++g) {
-      const size_t to = static_cast<size_t>(g) * shape.n_candidates() + at;
-      std::fill_n(stats.mean.begin() + to, n, 0.0F);
-      std::fill_n(stats.var.begin() + to, n, 0.0F);
-      std::fill_n(stats.last.begin() + to, n, 0.0F);
-      for (int32_t h = g * n_group; h < (g + 1) * n_group; ++h) {
-        const float* rows = probs.data + h * probs.head_stride + probs.first_column + at;
-        measure_head(rows, probs.row_stride, shape.n_window, n, head);
-        const float* last_row = rows + (shape.n_window - 1) * probs.row_stride;
-        for (int32_t i = 0; i < n; ++i) {
-          stats.mean[to + i] += scale * head.mean[i];
-          stats.var[to + i] += scale * head.var[i];
-          stats.last[to + i] += scale * last_row[i];
-          sums.entropy += head.entropy[i];
-          sums.variance += head.var[i];
+  std::vector<float> keys(static_cast<size_t>(kTile) * s.n_embd_head);
+  std::vector<float> logits;
+  for (int32_t g = 0; g < s.n_head_kv; ++g) {
+    const WindowQueries queries = window_queries(rows, n_window, g);
+    logits.resize(static_cast<size_t>(kTile) * queries.n_columns);
+    for (int32_t at = first; at < last; at += kTile) {
+      const int32_t n = std::min(kTile, last - at);
+      const std::byte* k =
+          rows.k.data + rows.k.head_bytes * g + rows.k.row_bytes * (first_entry + at);
+      load_rows_of(s.type, k, rows.k.row_bytes, n, s.n_embd_head, keys.data(), s.n_embd_head);
+      tile_logits(keys.data(), n, queries.values.data(), queries.n_columns, s.n_embd_head,
+                  logits.data());
+      for (int32_t i = 0; i < n; ++i) {
+        ColumnStats all{};
+        for (int32_t h = 0; h < s.n_group(); ++h) {
+          const ColumnStats head =
+              measure(logits.data() + static_cast<ptrdiff_t>(i) * queries.n_columns +
+                          static_cast<ptrdiff_t>(h) * queries.n_padded,
+                      queries.lse.data() + static_cast<ptrdiff_t>(h) * queries.n_padded, n_window);
+          all.mean += scale * head.mean;
+          all.var += scale * head.var;
+          all.last += scale * head.last;
+          sums.entropy += head.entropy;
+          sums.variance += head.var;
         }
+        const size_t to = n_candidates * g + at + i;
+        stats.mean[to] = all.mean;
+        stats.var[to] = all.var;
+        stats.last[to] = all.last;
       }
     }
   }
   return sums;
 }
 
+void add_received(const AttentionRows& rows, int32_t g, int32_t first_entry, int32_t first,
+                  int32_t last, float* sums) {
+  const AttentionShape& s = rows.shape;
+  const F32 d;
+  const hn::RebindToSigned<F32> ints;
+  const float scale = 1.0F / static_cast<float>(s.n_group());
+  const int64_t n_rows = static_cast<int64_t>(s.n_group()) * rows.span.n_tokens;
+  std::vector<float> queries(static_cast<size_t>(kBlockRows) * s.n_embd_head);
+  std::vector<float> keys(static_cast<size_t>(kTile) * s.n_embd_head);
+  std::vector<float> logits(static_cast<size_t>(kTile) * kBlockRows);
+  std::vector<float> lse(kBlockRows);
+  for (int64_t i_block = 0; i_block * kBlockRows < n_rows; ++i_block) {
+    const QueryBlock block = query_block(s, rows.span, i_block);
+    load_queries(s, rows.q, g, block, queries.data());
+    for (int32_t r = 0; r < kBlockRows; ++r) {
+      lse[r] = r < block.n ? rows.lse[head_of_row(s, g, block.first + r)]
+                           : std::numeric_limits<float>::infinity();
+    }
+    const int32_t seen = std::min(last, block.end[block.n - 1] - first_entry);
+    for (int32_t at = first; at < seen; at += kTile) {
+      const int32_t n = std::min(kTile, seen - at);
+      const std::byte* k =
+          rows.k.data + rows.k.head_bytes * g + rows.k.row_bytes * (first_entry + at);
+      load_rows_of(s.type, k, rows.k.row_bytes, n, s.n_embd_head, keys.data(), s.n_embd_head);
+      tile_logits(keys.data(), n, queries.data(), kBlockRows, s.n_embd_head, logits.data());
+      for (int32_t i = 0; i < n; ++i) {
+        const auto entry = hn::Set(ints, first_entry + at + i);
+        const float* row = logits.data() + static_cast<ptrdiff_t>(i) * kBlockRows;
+        auto sum = hn::Zero(d);
+        for (int32_t r = 0; r < kBlockRows; r += kLanes) {
+          const auto is_row =
+              hn::FirstN(d, static_cast<size_t>(std::clamp(block.n - r, 0, kLanes)));
+          const auto is_later = hn::Gt(hn::LoadU(ints, block.end + r), entry);
+          const auto is_seen = hn::And(is_row, hn::RebindMask(d, is_later));
+          const auto x = hn::Sub(hn::LoadU(d, row + r), hn::LoadU(d, lse.data() + r));
+          // NaN shows: the exponential would hide it.
+          sum = hn::MulAdd(hn::IfThenElseZero(is_seen, x), hn::Zero(d), sum);
+          sum = hn::Add(sum, hn::IfThenElseZero(is_seen, hn::Exp(d, x)));
+        }
+        sums[at + i] += scale * hn::GetLane(hn::SumOfLanes(d, sum));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace reprise::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace reprise {
+namespace {
+
+HWY_EXPORT(window);
+HWY_EXPORT(add_received);
+
+}  // namespace
+
+WindowSums window_columns(const AttentionRows& rows, int32_t n_window, int32_t first_entry,
+                          int32_t first, int32_t last, WindowStats& stats) {
+  return HWY_DYNAMIC_DISPATCH(window)(rows, n_window, first_entry, first, last, stats);
+}
+
+void add_attention_received(const AttentionRows& rows, int32_t g, int32_t first_entry,
+                            int32_t first, int32_t last, float* sums) {
+  HWY_DYNAMIC_DISPATCH(add_received)(rows, g, first_entry, first, last, sums);
+}
+
 }  // namespace reprise
+#endif  // HWY_ONCE

@@ -3,17 +3,18 @@
 #include <cstdint>
 #include <span>
 
+#include "core/kernels/attention.h"
 #include "core/kernels/window_stats.h"
 
 namespace reprise {
 
-// Softmax rows of a window, already computed: row r of head h starts at data + h * head_stride + r
-// * row_stride, and the first candidate stands in column first_column.
-struct WindowProbs {
-  const float* data = nullptr;
-  int64_t row_stride = 0;   // in values
-  int64_t head_stride = 0;  // in values
-  int32_t first_column = 0;
+// What a pass knows once its attention is done, for statistics over single entries ("columns").
+struct AttentionRows {
+  AttentionShape shape;
+  KvRows k;
+  CausalSpan span;
+  const float* q = nullptr;    // [n_embd_head, n_head, n_tokens]
+  const float* lse = nullptr;  // [n_head, n_tokens]: PrefillAttention's
 };
 
 // The parts of H and V that some columns contribute.
@@ -22,10 +23,18 @@ struct WindowSums {
   double variance = 0;
 };
 
-// Writes mean, var and last of candidates [first, last) into stats, whose vectors have their size
-// already, and returns their share of H and V. Ranges may be computed at the same time. The same
-// numbers as window_stats() up to F32 rounding; not finite where a probability is not.
-WindowSums window_columns(const WindowShape& shape, const WindowProbs& probs, int32_t first,
-                          int32_t last, WindowStats& stats);
+// Of the attention of the pass's last n_window tokens: writes mean, var and last of candidates
+// [first, last) into stats, whose vectors have their size already [n_candidates, n_head_kv], and
+// returns their share of H and V. Candidate n is entry first_entry + n; every token of the window
+// sees it. Ranges may be computed at the same time. The same numbers as window_stats() up to F32
+// rounding; not finite where a logit is not.
+WindowSums window_columns(const AttentionRows& rows, int32_t n_window, int32_t first_entry,
+                          int32_t first, int32_t last, WindowStats& stats);
+
+// Adds to sums[n], n in [first, last), the attention that entry first_entry + n receives from all
+// tokens of the pass in KV head g, averaged over its query heads. Ranges may be computed at the
+// same time.
+void add_attention_received(const AttentionRows& rows, int32_t g, int32_t first_entry,
+                            int32_t first, int32_t last, float* sums);
 
 }  // namespace reprise

@@ -105,11 +105,7 @@ class CakeSequenceOfPolicy : public CakeSequence,
                              public ::testing::WithParamInterface<std::string> {
  protected:
   std::string spec(const std::string& options) const { return GetParam() + ":" + options; }
-  // h2o reads the attention of every row, which flash attention does not give.
-  std::vector<std::string> types() const {
-    if (GetParam() == "h2o") return {"f16"};
-    return {"f16", "q8_0", "q4_0"};
-  }
+  static std::vector<std::string> types() { return {"f16", "q8_0", "q4_0"}; }
 };
 
 // Eviction changes what decoding sees, never the logits behind the prompt: up to one chunk they are

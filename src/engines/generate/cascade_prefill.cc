@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "core/kv_pages.h"
 #include "engines/generate/chunk_pass.h"
-#include "engines/generate/masks.h"
+#include "engines/generate/kv_view.h"
 #include "engines/generate/prompt_attention.h"
 #include "policies/kv/ranking.h"
 
@@ -115,7 +115,7 @@ class Cascade {
 
   // One chunk of one layer: from its residual stream to the next, with the entries put in `block`
   // behind span.n_held older ones.
-  void run_chunk(int32_t il, size_t i_chunk, KvBlock& block, const MaskSpan& span,
+  void run_chunk(int32_t il, size_t i_chunk, KvBlock& block, const CausalSpan& span,
                  PromptAttention* attention, std::vector<float>& logits) {
     const DecoderModel& model = *state_.model;
     const int32_t first = bounds_[i_chunk];
@@ -126,30 +126,30 @@ class Cascade {
     ggml_context* ctx = arena.ctx();
     ggml_tensor* ids = il == 0 ? arena.input(GGML_TYPE_I32, span.n_tokens) : nullptr;
     const DecoderBatch batch{arena.input(GGML_TYPE_I32, span.n_tokens)};
-    ggml_tensor* mask = make_mask(arena, span);
     ggml_tensor* stream = hidden_.view(arena, first, span.n_tokens);
-    ggml_tensor* x = il == 0 ? decoder_embed(ctx, model, ids) : stream;
-    const DecoderQkv qkv = decoder_qkv(ctx, model, il, x, batch);
+    ggml_tensor* x = il == 0 ? decoder_embed(arena, model, ids) : stream;
+    const DecoderQkv qkv = decoder_qkv(arena, model, il, x, batch);
     block.put(arena, span.n_held, qkv.k, qkv.v);
     const bool wants_sum = attention != nullptr && plan_.needs_prompt_attention;
     ggml_tensor* head = nullptr;
     if (!is_last_layer || is_last_chunk || wants_sum) {
-      const int32_t first_slot = span.first_slot();
-      const KvView view{block.k(arena, first_slot, span.n_kv() - first_slot),
-                        block.v(arena, first_slot, span.n_kv() - first_slot), mask,
-                        block.is_v_transposed()};
-      DecoderAttention out = decoder_attention(ctx, model, qkv.q, view);
-      if (attention != nullptr) add_statistics(qkv.q, view, out, is_last_chunk, *attention);
+      const KvView view = kv_view(arena, block, span);
+      const bool wants_window = attention != nullptr && plan_.needs_window_stats && is_last_chunk;
+      AttentionNode out = decoder_attention(
+          arena, model, qkv.q, view,
+          wants_window || wants_sum ? AttentionExtra::kLse : AttentionExtra::kNone);
+      if (wants_sum) attention->add_sum(arena, qkv.q, view, out.lse, n_held_);
+      if (wants_window) attention->add_window(arena, qkv.q, view, out.lse, n_held_);
       if (is_last_layer && is_last_chunk) {
         const int64_t n_skip = span.n_tokens - 1;
         x = ggml_view_2d(ctx, x, x->ne[0], 1, x->nb[1], n_skip * x->nb[1]);
         out.out =
             ggml_view_2d(ctx, out.out, out.out->ne[0], 1, out.out->nb[1], n_skip * out.out->nb[1]);
-        head = decoder_head(ctx, model, decoder_layer_rest(ctx, model, il, x, out.out));
+        head = decoder_head(arena, model, decoder_layer_rest(arena, model, il, x, out.out));
         ggml_set_output(head);
         ggml_build_forward_expand(arena.graph(), head);
       } else if (!is_last_layer) {
-        x = decoder_layer_rest(ctx, model, il, x, out.out);
+        x = decoder_layer_rest(arena, model, il, x, out.out);
         ggml_build_forward_expand(arena.graph(), ggml_cpy(ctx, x, stream));
       }
     }
@@ -159,7 +159,6 @@ class Cascade {
     }
     auto* pos = static_cast<int32_t*>(batch.pos->data);
     std::iota(pos, pos + span.n_tokens, state_.n_past + first);
-    if (mask != nullptr && mask->data != nullptr) fill_mask(mask, span);
     arena.compute();
     if (head != nullptr) {
       const auto* data = static_cast<const float*>(head->data);
@@ -169,28 +168,6 @@ class Cascade {
       progress_(int64_t{il} * n_tokens_ + bounds_[i_chunk + 1],
                 int64_t{model.hparams().n_layer} * n_tokens_);
     }
-  }
-
-  void add_statistics(ggml_tensor* q, const KvView& view, const DecoderAttention& out,
-                      bool is_last_chunk, PromptAttention& attention) {
-    GraphArena& arena = state_.arena;
-    if (plan_.needs_prompt_attention) {
-      assert(out.probs != nullptr);
-      attention.add_sum(arena, out.probs, n_held_);
-    }
-    if (!plan_.needs_window_stats || !is_last_chunk) return;
-    ggml_tensor* probs = out.probs;
-    if (probs == nullptr) {  // flash: the window's rows alone, once more
-      ggml_context* ctx = arena.ctx();
-      const int64_t n_skip = q->ne[2] - plan_.n_window;
-      ggml_tensor* rows = ggml_view_3d(ctx, q, q->ne[0], q->ne[1], plan_.n_window, q->nb[1],
-                                       q->nb[2], n_skip * q->nb[2]);
-      KvView window = view;
-      window.mask = ggml_view_2d(ctx, view.mask, view.mask->ne[0], plan_.n_window, view.mask->nb[1],
-                                 n_skip * view.mask->nb[1]);
-      probs = decoder_attention_probs(ctx, *state_.model, rows, window);
-    }
-    attention.add_window(arena, probs, n_held_);
   }
 
   void run_windowed_layer(int32_t il, std::vector<float>& logits) {
@@ -207,7 +184,7 @@ class Cascade {
     n_held_ = state_.kv.count(il);
     stage_held(il);
     for (size_t i = 0; i + 1 < bounds_.size(); ++i) {
-      const MaskSpan span{n_held_ + bounds_[i], bounds_[i + 1] - bounds_[i], 0};
+      const CausalSpan span{n_held_ + bounds_[i], bounds_[i + 1] - bounds_[i], 0};
       run_chunk(il, i, *staging_, span, &attention, logits);
     }
   }

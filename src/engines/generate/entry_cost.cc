@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "nets/decoder.h"
+#include "engines/generate/kv_view.h"
 
 namespace reprise {
 namespace {
@@ -24,9 +24,8 @@ double attention_s(const DecoderModel& model, GraphArena& arena, const std::vect
   ggml_tensor* q = arena.input(GGML_TYPE_F32, static_cast<int64_t>(hp.n_embd_head) * hp.n_head);
   ggml_tensor* rows = ggml_reshape_3d(arena.ctx(), q, hp.n_embd_head, hp.n_head, 1);
   for (const KvBlock& block : blocks) {
-    const KvView view{block.k(arena, 0, n_kv), block.v(arena, 0, n_kv), nullptr,
-                      block.is_v_transposed()};
-    ggml_build_forward_expand(arena.graph(), decoder_attention(arena.ctx(), model, rows, view).out);
+    const KvView view = kv_view(arena, block, {n_kv - 1, 1, 0});
+    ggml_build_forward_expand(arena.graph(), decoder_attention(arena, model, rows, view).out);
   }
   arena.allocate();
   std::memset(q->data, 0, ggml_nbytes(q));

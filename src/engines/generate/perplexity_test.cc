@@ -53,7 +53,7 @@ class PerplexityTest : public ::testing::Test {
   // The mean negative log-likelihood that libllama finds, with positions [first, last) forgotten
   // before the second half is read.
   double peer_nll(int32_t first, int32_t last) const {
-    LibllamaPeer peer(path_, {});
+    LibllamaPeer peer(path_, {.type_kv = GGML_TYPE_F32});
     const size_t n_vocab = model_->hparams().n_vocab;
     constexpr int32_t kRead = kContext / 2 + 1;
     Mean nll;
@@ -76,14 +76,14 @@ class PerplexityTest : public ::testing::Test {
   }
 };
 
-// Both keep an F16 cache; what is left is the order of additions, which differs in sign from token
-// to token: single logits differ by up to 2e-2 (SequenceAgainstPeer), their mean by far less.
+// Both keep an F32 cache; what is left is the order of additions, which differs in sign from token
+// to token: single logits differ by up to 1e-3 (SequenceAgainstPeer), their mean by far less.
 TEST_F(PerplexityTest, OfTheFullCacheEqualsLibllama) {
-  const PerplexityRow row = rows({"full"}).front();
+  const PerplexityRow row = rows({"full:type=f32"}).front();
   EXPECT_EQ(row.nll.n(), 2 * PerplexityEval::n_scored(kContext));
   EXPECT_EQ(row.nll.n(), 2 * 149);  // 300 - 150 - 1
   const double want = std::exp(peer_nll(0, 0));
-  EXPECT_NEAR(row.perplexity(), want, 1e-4 * want);
+  EXPECT_NEAR(row.perplexity(), want, 1e-5 * want);
   EXPECT_NEAR(row.error(), row.perplexity() * row.nll.error(), 1e-12);
   EXPECT_GT(row.error(), 0);
   EXPECT_EQ(row.n_dropped, 0);
@@ -91,9 +91,9 @@ TEST_F(PerplexityTest, OfTheFullCacheEqualsLibllama) {
 
 // The second half is read on what the policy holds: 2 sinks and the last 38 of 151 tokens.
 TEST_F(PerplexityTest, OfAnEvictingPolicyEqualsLibllamaWithoutThosePositions) {
-  const auto both = rows({"streaming:budget=40,window=8,sink=2", "full"});
+  const auto both = rows({"streaming:budget=40,window=8,sink=2,type=f32", "full:type=f32", "full"});
   const double want = std::exp(peer_nll(2, 151 - 38));
-  EXPECT_NEAR(both[0].perplexity(), want, 1e-4 * want);
+  EXPECT_NEAR(both[0].perplexity(), want, 1e-5 * want);
   EXPECT_GT(std::abs(both[0].perplexity() - both[1].perplexity()), 1e-2 * want);
   EXPECT_EQ(both[0].n_dropped, int64_t{2} * 4 * (151 - 40));
   EXPECT_NEAR(both[0].held_bytes.value() * 151, both[1].held_bytes.value() * 40, 1e-6);

@@ -1,5 +1,6 @@
 #include "engines/generate/prompt_attention.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -25,12 +26,6 @@ class FirstThreadTimer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-void add_node(GraphArena& arena, ggml_tensor* probs, ggml_custom_op_t run, void* self) {
-  ggml_tensor* node = ggml_custom_4d(arena.ctx(), GGML_TYPE_F32, 1, 1, 1, 1, &probs, 1, run,
-                                     GGML_N_TASKS_MAX, self);
-  ggml_build_forward_expand(arena.graph(), node);
-}
-
 }  // namespace
 
 PromptAttention::PromptAttention(const WindowShape& shape, int32_t n_threads)
@@ -41,47 +36,56 @@ PromptAttention::PromptAttention(const WindowShape& shape, int32_t n_threads)
   stats_.last.resize(n_out);
 }
 
-void PromptAttention::add_window(GraphArena& arena, ggml_tensor* probs, int32_t first_column) {
-  first_column_ = first_column;
-  add_node(arena, probs, run_window, this);
+void PromptAttention::add_node(GraphArena& arena, ggml_tensor* q, const KvView& view,
+                               ggml_tensor* lse, int32_t first_entry, ggml_custom_op_t run) {
+  auto* work = arena.keep<Work>();
+  *work = {this, view.span, first_entry};
+  ggml_tensor* sources[] = {q, view.k, lse};
+  ggml_build_forward_expand(arena.graph(), ggml_custom_4d(arena.ctx(), GGML_TYPE_F32, 1, 1, 1, 1,
+                                                          sources, 3, run, GGML_N_TASKS_MAX, work));
 }
 
-void PromptAttention::add_sum(GraphArena& arena, ggml_tensor* probs, int32_t first_column) {
-  first_column_ = first_column;
+void PromptAttention::add_window(GraphArena& arena, ggml_tensor* q, const KvView& view,
+                                 ggml_tensor* lse, int32_t first_entry) {
+  add_node(arena, q, view, lse, first_entry, run_window);
+}
+
+void PromptAttention::add_sum(GraphArena& arena, ggml_tensor* q, const KvView& view,
+                              ggml_tensor* lse, int32_t first_entry) {
   sum_.resize(static_cast<size_t>(shape_.n_candidates()) * shape_.n_head_kv);
-  add_node(arena, probs, run_sum, this);
+  add_node(arena, q, view, lse, first_entry, run_sum);
 }
 
-void PromptAttention::run_window(ggml_tensor* dst, int ith, int nth, void* self_pointer) {
-  auto* self = static_cast<PromptAttention*>(self_pointer);
-  const FirstThreadTimer timer(ith, self->seconds_);
-  const ggml_tensor* probs = dst->src[0];
-  const int64_t row = probs->ne[0];
-  const int64_t n_skip = probs->ne[1] - self->shape_.n_window;
-  const WindowProbs view{static_cast<const float*>(probs->data) + n_skip * row, row,
-                         row * probs->ne[1], self->first_column_};
-  const int64_t n = self->shape_.n_candidates();
-  self->parts_[ith] = window_columns(self->shape_, view, static_cast<int32_t>(n * ith / nth),
-                                     static_cast<int32_t>(n * (ith + 1) / nth), self->stats_);
+AttentionRows PromptAttention::rows(const ggml_tensor* node, const Work& work) const {
+  AttentionRows rows;
+  rows.shape = attention_shape(node->src[0], node->src[1], shape_.scale);
+  rows.k = kv_rows(node->src[1]);
+  rows.span = work.span;
+  rows.q = static_cast<const float*>(node->src[0]->data);
+  rows.lse = static_cast<const float*>(node->src[2]->data);
+  return rows;
 }
 
-void PromptAttention::run_sum(ggml_tensor* dst, int ith, int nth, void* self_pointer) {
-  auto* self = static_cast<PromptAttention*>(self_pointer);
-  const FirstThreadTimer timer(ith, self->seconds_);
-  const ggml_tensor* probs = dst->src[0];
-  const int64_t n_candidates = self->shape_.n_candidates();
-  const int64_t n_columns = std::min(n_candidates, probs->ne[0] - self->first_column_);
-  const int64_t first = n_columns * ith / nth;
-  const int64_t last = n_columns * (ith + 1) / nth;
-  const int32_t n_group = self->shape_.n_head / self->shape_.n_head_kv;
-  const float scale = 1.0F / static_cast<float>(n_group);
-  for (int64_t h = 0; h < probs->ne[2]; ++h) {
-    float* sum = self->sum_.data() + h / n_group * n_candidates;
-    for (int64_t r = 0; r < probs->ne[1]; ++r) {
-      const float* a = static_cast<const float*>(probs->data) +
-                       (h * probs->ne[1] + r) * probs->ne[0] + self->first_column_;
-      for (int64_t n = first; n < last; ++n) sum[n] += scale * a[n];
-    }
+void PromptAttention::run_window(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
+  const auto& work = *static_cast<const Work*>(work_pointer);
+  PromptAttention& self = *work.self;
+  const FirstThreadTimer timer(ith, self.seconds_);
+  const int64_t n = self.shape_.n_candidates();
+  self.parts_[ith] = window_columns(self.rows(dst, work), self.shape_.n_window, work.first_entry,
+                                    static_cast<int32_t>(n * ith / nth),
+                                    static_cast<int32_t>(n * (ith + 1) / nth), self.stats_);
+}
+
+void PromptAttention::run_sum(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
+  const auto& work = *static_cast<const Work*>(work_pointer);
+  PromptAttention& self = *work.self;
+  const FirstThreadTimer timer(ith, self.seconds_);
+  const int64_t n_candidates = self.shape_.n_candidates();
+  const int64_t n = std::min<int64_t>(n_candidates, work.span.n_kv() - work.first_entry);
+  for (int32_t g = 0; g < self.shape_.n_head_kv; ++g) {
+    add_attention_received(
+        self.rows(dst, work), g, work.first_entry, static_cast<int32_t>(n * ith / nth),
+        static_cast<int32_t>(n * (ith + 1) / nth), self.sum_.data() + g * n_candidates);
   }
 }
 

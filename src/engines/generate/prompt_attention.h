@@ -5,21 +5,27 @@
 
 #include "core/backend.h"
 #include "core/kernels/window_columns.h"
+#include "nets/decoder.h"
 
 namespace reprise {
 
-// Measures the attention of a prompt while its graph runs: nodes that read softmax rows and leave
-// only sums behind. One object a layer pass; it must outlive the compute.
+// Measures the attention of a prompt while its graph runs: nodes that work out probabilities again,
+// tile by tile, from queries, keys and the sums of the attention before them, and leave only sums
+// behind. One object a layer pass; it must outlive the compute.
 class PromptAttention {
  public:
   // The statistics of the window of n_window rows over the turn's own n_tokens columns.
   PromptAttention(const WindowShape& shape, int32_t n_threads);
 
-  // Adds the node that fills stats() from the last n_window rows of probs [n_kv, n_rows, n_head];
-  // the turn's first candidate stands in column first_column.
-  void add_window(GraphArena& arena, ggml_tensor* probs, int32_t first_column);
-  // Adds the node that adds up all rows of probs per column into prompt_sum().
-  void add_sum(GraphArena& arena, ggml_tensor* probs, int32_t first_column);
+  // Adds the node that fills stats() from the chunk's last n_window tokens. q and view as given to
+  // decoder_attention, lse [n_head, n_tokens] from it; the turn's first candidate is entry
+  // first_entry of the view.
+  void add_window(GraphArena& arena, ggml_tensor* q, const KvView& view, ggml_tensor* lse,
+                  int32_t first_entry);
+  // Adds the node that adds up the attention of all of the chunk's tokens per entry into
+  // prompt_sum().
+  void add_sum(GraphArena& arena, ggml_tensor* q, const KvView& view, ggml_tensor* lse,
+               int32_t first_entry);
 
   // Throws Error when attention was not finite.
   const WindowStats& stats();
@@ -29,11 +35,19 @@ class PromptAttention {
   double seconds() const { return seconds_; }
 
  private:
-  static void run_window(ggml_tensor* dst, int ith, int nth, void* self);
-  static void run_sum(ggml_tensor* dst, int ith, int nth, void* self);
+  // One node's work, kept beside the graph.
+  struct Work {
+    PromptAttention* self;
+    CausalSpan span;
+    int32_t first_entry;
+  };
+  void add_node(GraphArena& arena, ggml_tensor* q, const KvView& view, ggml_tensor* lse,
+                int32_t first_entry, ggml_custom_op_t run);
+  AttentionRows rows(const ggml_tensor* node, const Work& work) const;
+  static void run_window(ggml_tensor* dst, int ith, int nth, void* work);
+  static void run_sum(ggml_tensor* dst, int ith, int nth, void* work);
 
   WindowShape shape_;
-  int32_t first_column_ = 0;
   WindowStats stats_;
   std::vector<WindowSums> parts_;  // [n_threads]
   std::vector<float> sum_;

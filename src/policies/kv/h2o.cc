@@ -7,20 +7,7 @@
 #include "policies/kv/kv_options.h"
 
 namespace reprise {
-namespace {
-
-// Attention of the whole prompt is at hand only where the F16 path computes it.
-std::vector<OptionSpec> f16_only(std::vector<OptionSpec> options) {
-  std::ranges::find(options, std::string_view("type"), &OptionSpec::name)->choices = {"f16"};
-  return options;
-}
-
-}  // namespace
-
-H2oKv::H2oKv(const KvPlan& plan) : plan_(plan) {
-  assert(plan.type == KvType::kF16);
-  plan_.needs_prompt_attention = true;
-}
+H2oKv::H2oKv(const KvPlan& plan) : plan_(plan) { plan_.needs_prompt_attention = true; }
 
 void H2oKv::score(const KvLayerView& layer, std::span<float> scores) const {
   assert(layer.prompt_sum.size() == scores.size());
@@ -34,7 +21,7 @@ const PolicyEntry kH2oKv = {
     .source = "H2O, arXiv 2306.14048",
     .when_to_use = "as the classic to compare with; prompts without a question at their end",
     .when_not = "speed matters: it needs the attention of every query, not of the window alone",
-    .options = f16_only(kv_options({})),
+    .options = kv_options({}),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       return std::make_unique<H2oKv>(kv_plan(o));
     }};

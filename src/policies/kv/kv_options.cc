@@ -14,7 +14,7 @@ namespace {
 
 // First the default.
 constexpr std::pair<std::string_view, KvType> kTypes[] = {
-    {"f16", KvType::kF16}, {"q8_0", KvType::kQ8_0}, {"q4_0", KvType::kQ4_0}};
+    {"f16", KvType::kF16}, {"f32", KvType::kF32}, {"q8_0", KvType::kQ8_0}, {"q4_0", KvType::kQ4_0}};
 constexpr std::pair<std::string_view, KvDecode> kDecodes[] = {
     {"grow", KvDecode::kGrow},
     {"cake", KvDecode::kCake},

@@ -32,8 +32,10 @@ TEST(KvOptions, EveryNameMeansItsMode) {
   for (const auto& [name, mode] : decodes) {
     EXPECT_EQ(plan_of(std::string("decode=") + name).decode, mode) << name;
   }
-  const std::pair<const char*, KvType> types[] = {
-      {"f16", KvType::kF16}, {"q8_0", KvType::kQ8_0}, {"q4_0", KvType::kQ4_0}};
+  const std::pair<const char*, KvType> types[] = {{"f16", KvType::kF16},
+                                                  {"f32", KvType::kF32},
+                                                  {"q8_0", KvType::kQ8_0},
+                                                  {"q4_0", KvType::kQ4_0}};
   for (const auto& [name, type] : types) {
     EXPECT_EQ(plan_of(std::string("type=") + name).type, type) << name;
   }
