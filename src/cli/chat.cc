@@ -108,7 +108,7 @@ AnswerReport ChatSession::stream_answer(const std::string& message) {
   };
   AnswerOutput output(*model_);
   SpanRecorder spans;
-  const AnswerReport report =
+  AnswerReport report =
       conversation_.turn(message, n_ctx_, options_, output.events(options_, spans), on_prefill);
   output.end();
   return report;

@@ -75,4 +75,11 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace reprise
 
-int main(int argc, char** argv) { return reprise::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return reprise::run_program(argc, argv);
+  } catch (const std::exception& error) {  // fmt throws when standard error cannot be written
+    std::fprintf(stderr, "reprise: %s\n", error.what());
+    return reprise::kExitFailed;
+  }
+}

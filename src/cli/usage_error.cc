@@ -56,8 +56,8 @@ std::string usage_error(const CLI::App& app, int argc, char** argv, const CLI::P
   std::vector<std::string> extras = app.remaining(true);
   if (extras.empty() && verb == &app && argc > 1) extras.emplace_back(argv[1]);
   // CLI11 lists a flag's value before the flag.
-  std::ranges::stable_partition(extras,
-                                [](const std::string& word) { return word.starts_with('-'); });
+  std::stable_partition(extras.begin(), extras.end(),
+                        [](const std::string& word) { return word.starts_with('-'); });
   for (const std::string& word : extras) {
     if (word.starts_with("--")) {
       const std::string flag = word.substr(0, word.find('='));

@@ -30,7 +30,7 @@ ordered_json to_json(const BenchSample& sample) {
 
 std::string cell(const BenchColumn& column, const BenchSample* sample) {
   if (sample == nullptr) return "-";
-  const std::string text = format_value(column.format, sample->median);
+  std::string text = format_value(column.format, sample->median);
   if (sample->n_runs < 2 || column.format != BenchFormat::kRate) return text;
   return fmt::format("{} ±{}", text, format_value(column.format, (sample->high - sample->low) / 2));
 }

@@ -169,7 +169,8 @@ jinja::value format_now(const jinja::func_args& args) {
   return jinja::mk_val<jinja::value_string>(std::string(buffer.data() + 1, n - 1));
 }
 
-void set_function(jinja::context& context, const std::string& name, jinja::func_handler function) {
+void set_function(jinja::context& context, const std::string& name,
+                  const jinja::func_handler& function) {
   context.set_val(name, jinja::mk_val<jinja::value_func>(name, function));
 }
 

@@ -33,6 +33,7 @@ class Vocabulary {
     tokens.emplace_back("he");
     types.resize(tokens.size(), 1);
     std::vector<const char*> texts;
+    texts.reserve(tokens.size());
     for (const auto& token : tokens) texts.push_back(token.c_str());
     const std::unique_ptr<gguf_context, decltype(&gguf_free)> out(gguf_init_empty(), gguf_free);
     const char* merge = "h e";

@@ -148,8 +148,9 @@ std::string line_svg(const LinePlot& plot) {
   std::string out = open_svg(kLineHeight, plot.y_title + " against " + plot.x_title);
   out += text_at(0, 11, "name", plot.y_title);
   const double step = tick_step(y_max);
-  for (double tick = 0; tick <= y_max * 1.001; tick += step) {
-    out += line_between(kLeft, y(tick), kWidth - kRight, y(tick), tick == 0 ? "axis" : "grid");
+  for (int32_t i = 0; i * step <= y_max * 1.001; ++i) {
+    const double tick = i * step;
+    out += line_between(kLeft, y(tick), kWidth - kRight, y(tick), i == 0 ? "axis" : "grid");
     out += text_at(kLeft - 5, y(tick) + 4, "tick", fmt::format("{:.4g}", tick), "end");
   }
   for (const auto& [value, n] : xs) {

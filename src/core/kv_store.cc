@@ -16,8 +16,8 @@ constexpr int32_t kGrowth = 256;  // entries by which a layer without a reservat
 
 }  // namespace
 
-KvStore::KvStore(std::vector<KvLayerShape> shapes) {
-  for (KvLayerShape& shape : shapes) {
+KvStore::KvStore(const std::vector<KvLayerShape>& shapes) {
+  for (const KvLayerShape& shape : shapes) {
     check_kv_shape(shape.kv);
     layers_.emplace_back().shape = shape;
   }
@@ -104,6 +104,7 @@ void KvStore::replace(int32_t il, int32_t g, int32_t to, int32_t from) {
   head[to] = head[from];
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): by value, for this call frees the pages
 void KvStore::adopt(int32_t il, KvPages pages, int32_t position_offset, int32_t n_growth) {
   Layer& layer = layers_[il];
   const int32_t n_new = pages.count();

@@ -32,7 +32,7 @@ class KvStore {
   static constexpr int32_t kMaxPass = 512;
 
   // Throws Error when a shape cannot be cached.
-  explicit KvStore(std::vector<KvLayerShape> shapes);
+  explicit KvStore(const std::vector<KvLayerShape>& shapes);
   KvStore(KvStore&&) = default;
   // Swaps: layers must go before the memory that counts them.
   KvStore& operator=(KvStore&& other) noexcept {

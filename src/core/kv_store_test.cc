@@ -42,12 +42,14 @@ std::vector<int32_t> held(KvStore& kv, int32_t il, int32_t g) {
                       reinterpret_cast<std::byte*>(v.data()));
   EXPECT_EQ(k, v);
   std::vector<int32_t> values;
+  values.reserve(slots.size());
   for (const int32_t slot : slots) values.push_back(k[slot * 32 + 31] - 100 * g);
   return values;
 }
 
 std::vector<int32_t> positions(const KvStore& kv, int32_t il, int32_t g) {
   std::vector<int32_t> out;
+  out.reserve(kv.count(il));
   for (int32_t slot = 0; slot < kv.count(il); ++slot) out.push_back(kv.position(il, g, slot));
   return out;
 }

@@ -52,6 +52,11 @@ class Models(unittest.TestCase):
                          "reprise: no policy 'caek', did you mean 'cake'? 'reprise policies' lists all")
         self.assertIn("no option '--jsno', did you mean '--json'?", self.refusal("policies", "--jsno", code=2))
 
+    def test_a_refusal_that_nobody_can_read_ends_no_differently(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([os.environ["REPRISE_PROGRAM"], "policies", "caek"], stderr=full, timeout=60)
+        self.assertEqual(done.returncode, 1)
+
     def test_list_shows_what_is_here_and_what_is_not(self):
         listing = json.loads(self.run_program("list", "--json")[0])
         here = [model for model in listing["models"] if model["found_in"] == "data folder"]

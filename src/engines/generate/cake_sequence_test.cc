@@ -21,8 +21,6 @@
 namespace reprise {
 namespace {
 
-using ::testing::ElementsAre;
-
 // A policy of the registry that remembers what it answered; its cache type can be changed.
 class RecordingPolicy final : public KvPolicy {
  public:
