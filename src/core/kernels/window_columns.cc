@@ -18,6 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace reprise::HWY_NAMESPACE {
 namespace {
 
+constexpr float kNever = -200;  // a logit whose exponential is 0
+
 int32_t round_up(int32_t n, int32_t unit) { return (n + unit - 1) / unit * unit; }
 
 // The window's queries of one KV head: head after head, each with its rows side by side.
@@ -26,7 +28,7 @@ struct WindowQueries {
   int32_t n_padded;           // n_rows and what fills the last vector
   int32_t n_columns;          // of all heads, and what fills the last product
   std::vector<float> values;  // [n_embd_head][n_columns], scaled
-  std::vector<float> lse;     // [n_columns]; infinite where nothing stands, so that it weighs 0
+  std::vector<float> lse;     // [n_columns]
 };
 
 WindowQueries window_queries(const AttentionRows& rows, int32_t n_window, int32_t g) {
@@ -36,7 +38,7 @@ WindowQueries window_queries(const AttentionRows& rows, int32_t n_window, int32_
   out.n_padded = round_up(n_window, kLanes);
   out.n_columns = round_up(out.n_padded * s.n_group(), kQueryColumns);
   out.values.resize(static_cast<size_t>(out.n_columns) * s.n_embd_head);
-  out.lse.assign(out.n_columns, std::numeric_limits<float>::infinity());
+  out.lse.resize(out.n_columns);
   for (int32_t h = 0; h < s.n_group(); ++h) {
     for (int32_t r = 0; r < n_window; ++r) {
       const int64_t i_token = rows.span.n_tokens - n_window + r;
@@ -52,45 +54,57 @@ WindowQueries window_queries(const AttentionRows& rows, int32_t n_window, int32_
   return out;
 }
 
+// One entry, averaged over the heads of its group.
 struct ColumnStats {
-  float mean;
-  float var;  // unbiased
-  float last;
-  float entropy;
+  float mean = 0;
+  float var = 0;  // unbiased
+  float last = 0;
 };
 
-// One entry and one head: logits become probabilities in place.
-ColumnStats measure(float* HWY_RESTRICT column, const float* HWY_RESTRICT lse, int32_t n_rows) {
+// column [n_columns] holds the entry's logits and is overwritten with probabilities. Adds to
+// `entropy`, lane by lane, the -a ln(a) of every probability: with a = exp(x) that is -a x, and no
+// logarithm is needed. The published epsilon, -a ln(a + 1e-10), changes each term by at most 1e-10.
+template <class V>
+HWY_INLINE ColumnStats measure(const WindowQueries& queries, int32_t n_group,
+                               float* HWY_RESTRICT column, V& entropy) {
   const F32 d;
-  const auto epsilon = hn::Set(d, 1e-10F);
-  auto sum = hn::Zero(d);  // NaN where a logit is: the exponential would hide it
-  auto entropy = hn::Zero(d);
-  for (int32_t r = 0; r < n_rows; r += kLanes) {
-    const auto is_row = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, n_rows - r)));
-    const auto x = hn::Sub(hn::LoadU(d, column + r), hn::LoadU(d, lse + r));
-    sum = hn::MulAdd(hn::IfThenElseZero(is_row, x), hn::Zero(d), sum);
-    const auto a = hn::Exp(d, x);
-    hn::StoreU(a, d, column + r);
-    sum = hn::Add(sum, a);
-    entropy = hn::NegMulAdd(a, hn::Log(d, hn::Add(a, epsilon)), entropy);
+  const int32_t n_rows = queries.n_rows;
+  ColumnStats out;
+  auto squares = hn::Zero(d);
+  for (int32_t h = 0; h < n_group; ++h, column += queries.n_padded) {
+    const float* lse = queries.lse.data() + static_cast<ptrdiff_t>(h) * queries.n_padded;
+    auto sum = hn::Zero(d);  // NaN where a logit is: the exponential would hide it
+    for (int32_t r = 0; r < n_rows; r += kLanes) {
+      const auto is_row = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, n_rows - r)));
+      const auto x = hn::IfThenElse(
+          is_row, hn::Sub(hn::LoadU(d, column + r), hn::LoadU(d, lse + r)), hn::Set(d, kNever));
+      const auto a = hn::Exp(d, x);
+      hn::StoreU(a, d, column + r);
+      sum = hn::Add(hn::MulAdd(x, hn::Zero(d), sum), a);
+      entropy = hn::NegMulAdd(a, x, entropy);
+    }
+    const float mean = hn::GetLane(hn::SumOfLanes(d, sum)) / static_cast<float>(n_rows);
+    const auto center = hn::Set(d, mean);
+    for (int32_t r = 0; r < n_rows; r += kLanes) {  // shifted: a flat column would cancel otherwise
+      const auto is_row = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, n_rows - r)));
+      const auto a = hn::IfThenElseZero(is_row, hn::Sub(hn::LoadU(d, column + r), center));
+      squares = hn::MulAdd(a, a, squares);
+    }
+    out.mean += mean;
+    out.last += column[n_rows - 1];
   }
-  const float mean = hn::GetLane(hn::SumOfLanes(d, sum)) / static_cast<float>(n_rows);
-  const auto center = hn::Set(d, mean);
-  auto squares = hn::Zero(d);  // shifted two-pass form: a flat column would cancel otherwise
-  for (int32_t r = 0; r < n_rows; r += kLanes) {
-    const auto is_row = hn::FirstN(d, static_cast<size_t>(std::min(kLanes, n_rows - r)));
-    const auto a = hn::IfThenElseZero(is_row, hn::Sub(hn::LoadU(d, column + r), center));
-    squares = hn::MulAdd(a, a, squares);
-  }
-  return {mean, hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(n_rows - 1),
-          column[n_rows - 1], hn::GetLane(hn::SumOfLanes(d, entropy))};
+  const float scale = 1.0F / static_cast<float>(n_group);
+  out.mean *= scale;
+  out.last *= scale;
+  out.var = scale * hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(n_rows - 1);
+  return out;
 }
 
 WindowSums window(const AttentionRows& rows, int32_t n_window, int32_t first_entry, int32_t first,
                   int32_t last, WindowStats& stats) {
   const AttentionShape& s = rows.shape;
   const size_t n_candidates = stats.mean.size() / s.n_head_kv;
-  const float scale = 1.0F / static_cast<float>(s.n_group());
+  const F32 d;
   WindowSums sums;
   std::vector<float> keys(static_cast<size_t>(kTile) * s.n_embd_head);
   std::vector<float> logits;
@@ -104,24 +118,20 @@ WindowSums window(const AttentionRows& rows, int32_t n_window, int32_t first_ent
       load_rows_of(s.type, k, rows.k.row_bytes, n, s.n_embd_head, keys.data(), s.n_embd_head);
       tile_logits(keys.data(), n, queries.values.data(), queries.n_columns, s.n_embd_head,
                   logits.data());
+      auto entropy = hn::Zero(d);
+      double variance = 0;
       for (int32_t i = 0; i < n; ++i) {
-        ColumnStats all{};
-        for (int32_t h = 0; h < s.n_group(); ++h) {
-          const ColumnStats head =
-              measure(logits.data() + static_cast<ptrdiff_t>(i) * queries.n_columns +
-                          static_cast<ptrdiff_t>(h) * queries.n_padded,
-                      queries.lse.data() + static_cast<ptrdiff_t>(h) * queries.n_padded, n_window);
-          all.mean += scale * head.mean;
-          all.var += scale * head.var;
-          all.last += scale * head.last;
-          sums.entropy += head.entropy;
-          sums.variance += head.var;
-        }
+        const ColumnStats column =
+            measure(queries, s.n_group(),
+                    logits.data() + static_cast<ptrdiff_t>(i) * queries.n_columns, entropy);
         const size_t to = n_candidates * g + at + i;
-        stats.mean[to] = all.mean;
-        stats.var[to] = all.var;
-        stats.last[to] = all.last;
+        stats.mean[to] = column.mean;
+        stats.var[to] = column.var;
+        stats.last[to] = column.last;
+        variance += column.var;
       }
+      sums.entropy += hn::GetLane(hn::SumOfLanes(d, entropy));
+      sums.variance += variance * s.n_group();
     }
   }
   return sums;
