@@ -1,6 +1,7 @@
 #include "cli/bench.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "core/bench_html.h"
 #include "core/bench_report.h"
 #include "core/error.h"
+#include "core/kernel_bench.h"
 #include "engines/generate/kv_bench.h"
 #include "engines/generate/text_model.h"
 
@@ -147,12 +149,46 @@ void add_bench_kv(CLI::App& bench, int& exit_code) {
   });
 }
 
+void add_bench_kernels(CLI::App& bench, int& exit_code) {
+  struct Flags {
+    KernelBenchOptions options;
+    bool is_quick = false;
+    ReportFlags report;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* verb = bench.add_subcommand(
+      "kernels", "what this machine can do, and each kernel's share of it, beside ggml's");
+  verb->add_option("--threads", flags->options.n_threads, "compute threads; default: all cores")
+      ->check(CLI::Range(1, 512));
+  CLI::Option* runs = verb->add_option("--runs", flags->options.n_runs, "rounds")
+                          ->check(CLI::Range(1, 1000))
+                          ->capture_default_str();
+  verb->add_flag("--quick", flags->is_quick, "two rounds");
+  add_report_flags(*verb, flags->report);
+  verb->footer(
+      "Examples:\n"
+      "  reprise bench kernels --json kernels.json\n"
+      "  reprise bench kernels --threads 1 --quick");
+  verb->callback([flags, runs, &exit_code] {
+    if (flags->is_quick && runs->count() == 0) flags->options.n_runs = 2;
+    check_folders(flags->report);
+    write_report(bench_kernels(flags->options,
+                               [](const std::string& what) {
+                                 throw_if_interrupted();
+                                 spdlog::debug("{}", what);
+                               }),
+                 flags->report);
+    exit_code = 0;
+  });
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, int& exit_code) {
   CLI::App* bench = app.add_subcommand("bench", "measure speed, with peers, bounds and controls");
   bench->require_subcommand(1);
   add_bench_kv(*bench, exit_code);
+  add_bench_kernels(*bench, exit_code);
 }
 
 }  // namespace reprise

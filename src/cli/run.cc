@@ -20,6 +20,7 @@
 #include "cli/span_recorder.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/process_age.h"
 #include "core/quantities.h"
 #include "engines/generate/answer.h"
 #include "engines/generate/entry_cost.h"
@@ -134,6 +135,7 @@ int run(const RunFlags& flags) {
   prefill.n_growth = options.max_tokens;
   prefill.n_compress = flags.compress_after == "document" ? prompt.n_document : -1;
   std::span<const float> logits;
+  const double first_graph_s = process_age_s();
   {
     Progress progress("reading the prompt", "tokens", n_prompt);
     prefill.progress = [&](int64_t n_done, int64_t n_total) {
@@ -159,6 +161,7 @@ int run(const RunFlags& flags) {
     Ledger ledger = text_ledger(sequence, answer, flags.generate.policy_text(), entry_cost_s);
     ledger.facts.push_back({"weights_s", model->weights_s, ""});
     ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
+    ledger.facts.push_back({"exec_to_first_graph_s", first_graph_s, ""});
     ledger.spans = spans.take();
     print_ledger(ledger, flags.ledger);
     if (flags.ledger.kind == LedgerChoice::Kind::kVerify && !was_interrupted()) {

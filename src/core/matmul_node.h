@@ -1,12 +1,33 @@
 #pragma once
 
+#include <array>
+#include <span>
+
 #include "core/backend.h"
 
 namespace reprise {
 
-// W x as a node of a graph: w [n_in, n_out] of any weight type, x [n_in, n_tokens] F32, contiguous;
-// returns [n_out, n_tokens] F32. With WeightUse::kExpand and enough tokens to pay for the
-// conversion it is kernels/panel_matmul, otherwise ggml's own product.
-ggml_tensor* matmul_node(GraphArena& arena, ggml_tensor* w, ggml_tensor* x);
+// W x as nodes of a graph, for every W that reads the same x: w [n_in, n_out] of any weight type, x
+// [n_in, n_tokens] F32, contiguous; y [n_out, n_tokens] F32. Which kernel computes it depends on
+// the number of tokens:
+// - one: ggml's dot products, all of `w` that round x alike in one node without a barrier inside;
+// - enough to pay for the conversion of the weights, with WeightUse::kExpand and a type for which
+// it
+//   is faster: kernels/panel_matmul;
+// - otherwise ggml's own product.
+void matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
+                  std::span<ggml_tensor*> y);
+
+template <size_t n>
+std::array<ggml_tensor*, n> matmul_nodes(GraphArena& arena, const std::array<ggml_tensor*, n>& w,
+                                         ggml_tensor* x) {
+  std::array<ggml_tensor*, n> y;
+  matmul_nodes(arena, w, x, y);
+  return y;
+}
+
+inline ggml_tensor* matmul_node(GraphArena& arena, ggml_tensor* w, ggml_tensor* x) {
+  return matmul_nodes(arena, std::array{w}, x)[0];
+}
 
 }  // namespace reprise

@@ -9,8 +9,7 @@ ggml_tensor* norm(ggml_context* ctx, ggml_tensor* x, ggml_tensor* weight, float 
   return ggml_mul(ctx, ggml_rms_norm(ctx, x, eps), weight);
 }
 
-ggml_tensor* project(GraphArena& arena, ggml_tensor* weight, ggml_tensor* bias, ggml_tensor* x) {
-  ggml_tensor* y = matmul_node(arena, weight, x);
+ggml_tensor* add_bias(GraphArena& arena, ggml_tensor* y, ggml_tensor* bias) {
   return bias == nullptr ? y : ggml_add(arena.ctx(), y, bias);
 }
 
@@ -45,11 +44,10 @@ DecoderQkv decoder_qkv(GraphArena& arena, const DecoderModel& model, int32_t il,
   const int64_t n_tokens = x->ne[1];
   ggml_tensor* h = norm(ctx, x, l.attn_norm, hp.rms_eps);
   DecoderQkv out;
-  out.q = ggml_reshape_3d(ctx, project(arena, l.wq, l.bq, h), hp.n_embd_head, hp.n_head, n_tokens);
-  out.k =
-      ggml_reshape_3d(ctx, project(arena, l.wk, l.bk, h), hp.n_embd_head, hp.n_head_kv, n_tokens);
-  out.v =
-      ggml_reshape_3d(ctx, project(arena, l.wv, l.bv, h), hp.n_embd_head, hp.n_head_kv, n_tokens);
+  const auto [q, k, v] = matmul_nodes(arena, std::array{l.wq, l.wk, l.wv}, h);
+  out.q = ggml_reshape_3d(ctx, add_bias(arena, q, l.bq), hp.n_embd_head, hp.n_head, n_tokens);
+  out.k = ggml_reshape_3d(ctx, add_bias(arena, k, l.bk), hp.n_embd_head, hp.n_head_kv, n_tokens);
+  out.v = ggml_reshape_3d(ctx, add_bias(arena, v, l.bv), hp.n_embd_head, hp.n_head_kv, n_tokens);
   out.q = norm_and_rope(ctx, model, il, out.q, l.attn_q_norm, batch.pos);
   out.k = norm_and_rope(ctx, model, il, out.k, l.attn_k_norm, batch.pos);
   return out;
@@ -65,12 +63,11 @@ ggml_tensor* decoder_layer_rest(GraphArena& arena, const DecoderModel& model, in
   ggml_context* ctx = arena.ctx();
   const DecoderHparams& hp = model.hparams();
   const DecoderLayer& l = model.layers()[il];
-  ggml_tensor* h = project(arena, l.wo, l.bo, attention);
+  ggml_tensor* h = add_bias(arena, matmul_node(arena, l.wo, attention), l.bo);
   if (l.attn_post_norm != nullptr) h = norm(ctx, h, l.attn_post_norm, hp.rms_eps);
   x = ggml_add(ctx, h, x);
   h = norm(ctx, x, l.ffn_norm, hp.rms_eps);
-  ggml_tensor* gate = matmul_node(arena, l.ffn_gate, h);
-  ggml_tensor* up = matmul_node(arena, l.ffn_up, h);
+  const auto [gate, up] = matmul_nodes(arena, std::array{l.ffn_gate, l.ffn_up}, h);
   h = hp.activation == Activation::kSilu ? ggml_swiglu_split(ctx, gate, up)
                                          : ggml_geglu_split(ctx, gate, up);
   h = matmul_node(arena, l.ffn_down, h);

@@ -14,7 +14,7 @@ namespace {
 constexpr int32_t kGuard = 64;  // values behind a scratch that nobody may write
 constexpr float kGuardValue = 123456.0F;
 
-// Logits of one query, the largest first of two numbers an entry has: value and error bound.
+// Of one query and one entry: the value, and how far F32 may be from it.
 struct Logit {
   double value;
   double bound;

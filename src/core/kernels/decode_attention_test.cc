@@ -127,8 +127,7 @@ std::string text(const Decode& d, uint32_t seed) {
          " n_kv " + std::to_string(d.n_kv) + " seed " + std::to_string(seed);
 }
 
-// Whether the output of a KV head has a value that is not finite, or one of its probabilities is
-// not.
+// Whether the output of a KV head has a value that is not finite.
 bool shows(const Decode& d, const DecodeResult& got, int32_t g) {
   const auto n = static_cast<ptrdiff_t>(d.shape.n_group()) * d.shape.n_embd_head;
   const auto first = got.out.begin() + g * n;

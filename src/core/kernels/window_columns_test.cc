@@ -44,13 +44,19 @@ struct WindowReference {
   double variance_bound = 0;
 };
 
+// The entropy of 64 columns of a KV head is summed up in F32, those sums in F64.
+double tile_entropy_error(int32_t n_window, int32_t n_group) {
+  return sum_error(int64_t{64} * n_window * n_group + 2);
+}
+
 WindowReference reference(const RandomPass& p, int32_t n_window, int32_t first_entry) {
   const AttentionShape& s = p.shape;
   const int32_t n_candidates = p.span.n_kv() - n_window - first_entry;
   const size_t n_out = static_cast<size_t>(n_candidates) * s.n_head_kv;
   const auto n_group = static_cast<double>(s.n_group());
-  // Sums over the rows of a window, then over heads; a log of 4 ulp (8 units).
+  // Sums over the rows of a window, then over heads.
   const double rounding = sum_error(n_window + s.n_group() + 4);
+  const double entropy_rounding = tile_entropy_error(n_window, s.n_group());
   std::vector<double> mean(n_out);
   std::vector<double> var(n_out);
   std::vector<double> last(n_out);
@@ -75,9 +81,9 @@ WindowReference reference(const RandomPass& p, int32_t n_window, int32_t first_e
         want.stats.entropy -= a * log;
         // The slope of a ln a is ln a + 1; its steepest point within the bound is not at its ends,
         // but ln (a / 2) is beyond both where the bound is less than a / 2, and else a is tiny.
-        want.entropy_bound +=
-            bound * (std::abs(log) + 1.7) + a * (8 * kUnit * std::abs(log) + kUnit);
-        want.entropy_bound += rounding * a * std::abs(log);
+        // Without the published epsilon a term is at most that much larger.
+        want.entropy_bound += bound * (std::abs(log) + 1.7) + 1e-10;
+        want.entropy_bound += entropy_rounding * a * std::abs(log);
       }
       const double column_mean = sum / n_window;
       const double mean_bound = sum_bound / n_window + rounding * column_mean;
