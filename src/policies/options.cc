@@ -93,13 +93,13 @@ OptionSpec real_option(std::string_view name, double fallback, double min, doubl
           .help = help};
 }
 
-OptionSpec choice_option(std::string_view name, std::vector<std::string_view> choices,
+OptionSpec choice_option(std::string_view name, const std::vector<std::string_view>& choices,
                          std::string_view help) {
   assert(!choices.empty());
   return {.name = name,
           .type = Type::kChoice,
           .default_text = std::string(choices.front()),
-          .choices = std::move(choices),
+          .choices = choices,
           .help = help};
 }
 

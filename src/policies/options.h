@@ -34,7 +34,7 @@ OptionSpec odd_int_option(std::string_view name, int32_t fallback, int32_t min, 
 OptionSpec real_option(std::string_view name, double fallback, double min, double max,
                        std::string_view help);
 // The default is the first choice.
-OptionSpec choice_option(std::string_view name, std::vector<std::string_view> choices,
+OptionSpec choice_option(std::string_view name, const std::vector<std::string_view>& choices,
                          std::string_view help);
 OptionSpec budget_option(std::string_view name, std::string_view fallback, std::string_view help);
 

@@ -334,16 +334,15 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
           options.n_decode, KvBenchOptions::kWarmUp, options.n_runs, options.n_runs,
           options.n_long_runs, format_count(options.long_context), KvBenchOptions::kShortContext),
       "libllama counts with the faster of flash attention on and off, in decode and in prefill.",
-      "The bound is the time of one token on an empty cache plus the reading of the kept K and V "
-      "at "
-      "the bandwidth of a plain summing loop on the same threads.",
+      ("The bound is the time of one token on an empty cache plus the reading of the kept K and V "
+       "at the bandwidth of a plain summing loop on the same threads."),
       fmt::format(
           "KL and the same most probable token: over the text's last {} tokens, read one by "
           "one behind the prompt. A text shorter than the context is repeated in front.",
           options.n_continuation),
-      "peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill over (B + w "
-      "L + S) entries, 12 bytes a head and prompt token, and one page a head. peak_rss_vs_full is "
-      "full's peak of resident memory over cake's."};
+      ("peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill over (B + "
+       "w L + S) entries, 12 bytes a head and prompt token, and one page a head. peak_rss_vs_full "
+       "is full's peak of resident memory over cake's.")};
   return report;
 }
 

@@ -96,10 +96,10 @@ TEST(KvBenchReport, RowsCarrySpeedBytesBoundAndQuality) {
   EXPECT_NE(cake.value("kl_nats"), nullptr);
   EXPECT_EQ(report.rows[5].value("bound_tok_s"), nullptr);  // ours, not libllama's
   for (const BenchRow& row : report.rows) {
-    for (const auto& [key, sample] : row.values) {
+    for (const auto& value : row.values) {
       EXPECT_TRUE(std::ranges::any_of(report.columns, [&](const BenchColumn& c) {
-        return c.key == key;
-      })) << key;
+        return c.key == value.first;
+      })) << value.first;
     }
   }
 }

@@ -29,6 +29,7 @@ ggml_type to_ggml(KvType type) {
 
 std::vector<KvLayerShape> kv_shapes(const DecoderHparams& hp, KvType type) {
   std::vector<KvLayerShape> shapes;
+  shapes.reserve(hp.n_layer);
   for (int32_t il = 0; il < hp.n_layer; ++il) {
     shapes.push_back({{hp.n_embd_head, hp.n_head_kv, to_ggml(type)}, hp.is_swa[il] ? hp.n_swa : 0});
   }
@@ -66,7 +67,7 @@ class Rollback {
 
 }  // namespace
 
-Sequence::Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend,
+Sequence::Sequence(const std::shared_ptr<const DecoderModel>& model, const Backend& backend,
                    std::shared_ptr<const KvPolicy> policy)
     : state_{model, GraphArena(backend, pass_nodes_max(model->hparams())),
              KvStore(kv_shapes(model->hparams(), policy->plan().type))},

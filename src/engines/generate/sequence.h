@@ -50,7 +50,7 @@ struct SequenceState {
 class Sequence {
  public:
   // Throws Error when the policy's cache type does not fit the model.
-  Sequence(std::shared_ptr<const DecoderModel> model, const Backend& backend,
+  Sequence(const std::shared_ptr<const DecoderModel>& model, const Backend& backend,
            std::shared_ptr<const KvPolicy> policy);
 
   // Appends a turn's prompt; the policy's budget binds at its end. Returns the logits [n_vocab]

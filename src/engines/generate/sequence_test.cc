@@ -255,6 +255,7 @@ TEST_F(SequenceTest, SecondTurnLeavesOlderEntriesAlone) {
   KvStore& kv = evicting.kv();
   ASSERT_EQ(kv.count(3), 57);
   std::vector<int32_t> before;
+  before.reserve(57);
   for (int32_t slot = 0; slot < 57; ++slot) before.push_back(kv.position(3, 1, slot));
   const std::vector<int32_t> second = tokens(150, 3);
   const std::vector<float> got = copy(evicting.prefill(second, {}));

@@ -14,6 +14,7 @@ std::vector<int32_t> split_with_floor(std::vector<int32_t> (*rule)(const SplitIn
   for (size_t l = 0; l < open.size(); ++l) open[l] = l;
   while (!open.empty()) {
     std::vector<double> preference;
+    preference.reserve(open.size());
     for (const size_t l : open) preference.push_back(in.preference[l]);
     SplitInput rest = in;
     rest.preference = preference;
