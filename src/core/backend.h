@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/op_trace.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 
@@ -65,6 +66,9 @@ class GraphArena {
 
   int32_t n_threads() const { return backend_.n_threads(); }
   WeightUse weight_use() const { return backend_.weight_use(); }
+  // Who is told when threads work on our nodes of the graphs to come; null: nobody.
+  void set_trace(OpTrace* trace) { trace_ = trace; }
+  OpTrace* trace() const { return trace_; }
   // Forgets the last graph and starts an empty one.
   void begin();
   ggml_context* ctx() const { return ctx_; }
@@ -102,6 +106,7 @@ class GraphArena {
   ggml_context* ctx_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   ggml_gallocr_t allocator_ = nullptr;
+  OpTrace* trace_ = nullptr;
 };
 
 }  // namespace reprise

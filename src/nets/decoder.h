@@ -2,6 +2,7 @@
 
 #include "core/attention_node.h"
 #include "core/backend.h"
+#include "core/token_attention_node.h"
 #include "nets/decoder_model.h"
 
 // The causal decoder as a kit of parts. Each function adds nodes to a ggml graph and returns one;
@@ -14,7 +15,14 @@ struct DecoderBatch {
   ggml_tensor* pos = nullptr;  // [n_tokens] I32
 };
 
-// Queries, keys and values of one layer, after the norms and RoPE.
+// Queries, keys and values of one layer as the weights give them, biases added.
+struct DecoderProducts {
+  ggml_tensor* q = nullptr;  // [n_embd_head * n_head, n_tokens] F32
+  ggml_tensor* k = nullptr;  // [n_embd_head * n_head_kv, n_tokens] F32
+  ggml_tensor* v = nullptr;  // like k
+};
+
+// The same after the heads' norms and RoPE.
 struct DecoderQkv {
   ggml_tensor* q = nullptr;  // [n_embd_head, n_head, n_tokens] F32
   ggml_tensor* k = nullptr;  // [n_embd_head, n_head_kv, n_tokens] F32
@@ -33,15 +41,31 @@ struct KvView {
 ggml_tensor* decoder_embed(GraphArena& arena, const DecoderModel& model, ggml_tensor* tokens);
 
 // From x [n_embd, n_tokens] F32, the residual stream in front of layer il.
-DecoderQkv decoder_qkv(GraphArena& arena, const DecoderModel& model, int32_t il, ggml_tensor* x,
-                       const DecoderBatch& batch);
+DecoderProducts decoder_products(GraphArena& arena, const DecoderModel& model, int32_t il,
+                                 ggml_tensor* x);
+
+DecoderQkv decoder_qkv(GraphArena& arena, const DecoderModel& model, int32_t il,
+                       const DecoderProducts& products, const DecoderBatch& batch);
 
 // Attention of q [n_embd_head, n_head, n_tokens] F32 over the view's entries.
 AttentionNode decoder_attention(GraphArena& arena, const DecoderModel& model, ggml_tensor* q,
                                 const KvView& kv, AttentionExtra extra = AttentionExtra::kNone);
 
+// How RoPE turns heads at one position, in the layers that see everything and in the others.
+struct DecoderTurns {
+  RopeTable full;
+  RopeTable swa;
+};
+DecoderTurns decoder_turns(GraphArena& arena, const DecoderModel& model, ggml_tensor* pos);
+
+// For a single token: decoder_qkv, the storing of its entry in the last row of the view, and
+// decoder_attention, in one node.
+AttentionNode decoder_token_attention(GraphArena& arena, const DecoderModel& model, int32_t il,
+                                      const DecoderProducts& products, const DecoderTurns& turns,
+                                      const KvView& kv, AttentionExtra extra);
+
 // The rest of layer il after its attention: output projection, residuals, feed-forward. x as in
-// decoder_qkv, attention from decoder_attention. Returns the next residual stream [n_embd,
+// decoder_products, attention from decoder_attention. Returns the next residual stream [n_embd,
 // n_tokens] F32.
 ggml_tensor* decoder_layer_rest(GraphArena& arena, const DecoderModel& model, int32_t il,
                                 ggml_tensor* x, ggml_tensor* attention);

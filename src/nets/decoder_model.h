@@ -5,13 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "core/feed_forward_node.h"
 #include "core/gguf_file.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 
 namespace reprise {
-
-enum class Activation { kSilu, kGelu };
 
 // Sizes and constants of a causal decoder, read from GGUF metadata. Names follow llama.cpp's.
 struct DecoderHparams {

@@ -227,7 +227,8 @@ std::vector<float> logits_of(const DecoderModel& model) {
   ggml_tensor* pos = arena.input(GGML_TYPE_I32, 3);
   ggml_tensor* x = decoder_embed(arena, model, tokens);
   for (int32_t il = 0; il < model.hparams().n_layer; ++il) {
-    const DecoderQkv qkv = decoder_qkv(arena, model, il, x, {pos});
+    const DecoderQkv qkv =
+        decoder_qkv(arena, model, il, decoder_products(arena, model, il, x), {pos});
     KvView kv;
     kv.k = ggml_cont(ctx, ggml_permute(ctx, qkv.k, 0, 2, 1, 3));
     kv.v = ggml_cont(ctx, ggml_permute(ctx, qkv.v, 0, 2, 1, 3));

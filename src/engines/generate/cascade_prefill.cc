@@ -128,7 +128,8 @@ class Cascade {
     const DecoderBatch batch{arena.input(GGML_TYPE_I32, span.n_tokens)};
     ggml_tensor* stream = hidden_.view(arena, first, span.n_tokens);
     ggml_tensor* x = il == 0 ? decoder_embed(arena, model, ids) : stream;
-    const DecoderQkv qkv = decoder_qkv(arena, model, il, x, batch);
+    const DecoderQkv qkv =
+        decoder_qkv(arena, model, il, decoder_products(arena, model, il, x), batch);
     block.put(arena, span.n_held, qkv.k, qkv.v);
     const bool wants_sum = attention != nullptr && plan_.needs_prompt_attention;
     ggml_tensor* head = nullptr;

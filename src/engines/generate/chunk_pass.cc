@@ -32,20 +32,32 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
   ggml_tensor* ids = arena.input(GGML_TYPE_I32, n_tokens);
   const DecoderBatch batch{arena.input(GGML_TYPE_I32, n_tokens)};
   outputs.probs.assign(outputs.wants_probs ? n_layer : 0, nullptr);
+  const bool is_single = n_tokens == 1;
+  const DecoderTurns turns = is_single ? decoder_turns(arena, model, batch.pos) : DecoderTurns{};
   ggml_tensor* x = decoder_embed(arena, model, ids);
   for (int32_t il = 0; il < n_layer; ++il) {
     const bool is_last = il == n_layer - 1;
     const int32_t n_swa = state.kv.shape(il).n_swa;
     const int32_t n_held = held(state.kv, il);
     KvBlock& block = state.kv.block(il);
-    DecoderQkv qkv = decoder_qkv(arena, model, il, x, batch);
-    // The entries are written before they are read: the copies stand earlier in the graph.
-    block.put(arena, n_held, qkv.k, qkv.v);
-    if (is_last && outputs.n_logits == 0) break;  // only its entries are needed
+    const KvView view = kv_view(arena, block, {n_held, n_tokens, n_swa});
     const bool wants_probs = outputs.wants_probs && n_swa == 0;
-    AttentionNode attention =
-        decoder_attention(arena, model, qkv.q, kv_view(arena, block, {n_held, n_tokens, n_swa}),
-                          wants_probs ? AttentionExtra::kProbs : AttentionExtra::kNone);
+    const AttentionExtra extra = wants_probs ? AttentionExtra::kProbs : AttentionExtra::kNone;
+    const DecoderProducts products = decoder_products(arena, model, il, x);
+    AttentionNode attention;
+    if (is_single) {
+      attention = decoder_token_attention(arena, model, il, products, turns, view, extra);
+      if (is_last && outputs.n_logits == 0) {  // only its entry is needed
+        ggml_build_forward_expand(arena.graph(), attention.out);
+        break;
+      }
+    } else {
+      const DecoderQkv qkv = decoder_qkv(arena, model, il, products, batch);
+      // The entries are written before they are read: the copies stand earlier in the graph.
+      block.put(arena, n_held, qkv.k, qkv.v);
+      if (is_last && outputs.n_logits == 0) break;  // only its entries are needed
+      attention = decoder_attention(arena, model, qkv.q, view, extra);
+    }
     if (wants_probs) {
       ggml_set_output(attention.probs);
       ggml_build_forward_expand(arena.graph(), attention.probs);
