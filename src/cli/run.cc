@@ -33,6 +33,9 @@
 namespace reprise {
 namespace {
 
+// Of each compute thread: some 30 MB in all of a thread's memory and 40 MB of the trace's file.
+constexpr size_t kMostTraceSpans = 300000;
+
 constexpr size_t kMaxDocumentBytes = size_t{256} << 20;
 
 struct RunFlags {
@@ -121,7 +124,12 @@ int run(const RunFlags& flags) {
   const std::shared_ptr<const KvPolicy> policy = flags.generate.policy();
   const AnswerOptions options = flags.generate.checked_answer();
   SpanRecorder spans;
-  const Backend backend(flags.generate.compute.n_threads, flags.generate.compute.weight_use());
+  Backend backend(flags.generate.compute.n_threads, flags.generate.compute.weight_use());
+  std::optional<OpTrace> trace;
+  if (flags.ledger.kind == LedgerChoice::Kind::kTrace) {
+    trace.emplace(backend.n_threads(), kMostTraceSpans);
+    backend.set_trace(&*trace);
+  }
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
@@ -149,8 +157,11 @@ int run(const RunFlags& flags) {
   explain_prefill(sequence.last_prefill(), policy->plan(), flags.generate.policy_text());
 
   AnswerOutput output(*model);
+  const double busy_before_s = trace ? trace->busy_s() : 0;
   const AnswerReport answer =
       generate_answer(sequence, *model, logits, options, output.events(options, spans));
+  const double busy_s = trace ? trace->busy_s() - busy_before_s : 0;
+  backend.set_trace(nullptr);
   output.end();
 
   if (flags.ledger.kind != LedgerChoice::Kind::kOff) {
@@ -162,6 +173,11 @@ int run(const RunFlags& flags) {
     ledger.facts.push_back({"weights_s", model->weights_s, ""});
     ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
     ledger.facts.push_back({"exec_to_first_graph_s", first_graph_s, ""});
+    if (trace) {
+      ledger.facts.push_back({"decode_busy_share_of_threads",
+                              busy_s / (answer.decode_s * backend.n_threads()), ""});
+      spans.add(*trace);
+    }
     ledger.spans = spans.take();
     print_ledger(ledger, flags.ledger);
     if (flags.ledger.kind == LedgerChoice::Kind::kVerify && !was_interrupted()) {

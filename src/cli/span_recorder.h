@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/ledger.h"
+#include "core/op_trace.h"
 
 namespace reprise {
 
@@ -20,6 +21,14 @@ class SpanRecorder {
   void add(const std::string& category, const std::string& name, double duration_s) {
     spans_.push_back({name, category, last_s_, duration_s});
     last_s_ += duration_s;
+  }
+  // What compute threads did in the nodes of graphs, beside the spans of the run.
+  void add(const OpTrace& trace) {
+    const double offset_s = std::chrono::duration<double>(trace.start() - start_).count();
+    for (const OpSpan& span : trace.spans()) {
+      spans_.push_back({span.name, "thread", span.start_s + offset_s, span.duration_s,
+                        span.i_thread + 1, span.wait_s});
+    }
   }
   std::vector<LedgerSpan> take() { return std::move(spans_); }
 

@@ -36,6 +36,9 @@ class Backend {
   int32_t n_threads() const { return n_threads_; }
   WeightUse weight_use() const { return weights_; }
   ggml_backend_t get() const { return backend_; }
+  // Who is told when threads work on our nodes of the graphs built from now on; null: nobody.
+  void set_trace(OpTrace* trace) { trace_ = trace; }
+  OpTrace* trace() const { return trace_; }
   // For others that compute in this process: two pools of spinning threads would fight for the
   // cores.
   ggml_threadpool* pool() const { return pool_; }
@@ -51,6 +54,7 @@ class Backend {
   WeightUse weights_;
   ggml_backend_t backend_ = nullptr;
   ggml_threadpool* pool_ = nullptr;
+  OpTrace* trace_ = nullptr;
   mutable std::vector<std::byte> scratch_;  // of a compute; as large as any graph needed so far
 };
 
@@ -66,9 +70,7 @@ class GraphArena {
 
   int32_t n_threads() const { return backend_.n_threads(); }
   WeightUse weight_use() const { return backend_.weight_use(); }
-  // Who is told when threads work on our nodes of the graphs to come; null: nobody.
-  void set_trace(OpTrace* trace) { trace_ = trace; }
-  OpTrace* trace() const { return trace_; }
+  OpTrace* trace() const { return backend_.trace(); }
   // Forgets the last graph and starts an empty one.
   void begin();
   ggml_context* ctx() const { return ctx_; }
@@ -106,7 +108,6 @@ class GraphArena {
   ggml_context* ctx_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   ggml_gallocr_t allocator_ = nullptr;
-  OpTrace* trace_ = nullptr;
 };
 
 }  // namespace reprise

@@ -41,6 +41,8 @@ struct LedgerSpan {
   std::string category;  // "prefill"
   double start_s = 0;
   double duration_s = 0;
+  int32_t i_track = 0;  // 0: the run; i: what compute thread i - 1 does at the same time
+  double wait_s = 0;    // of the duration, spent waiting for other threads
 };
 
 // The record of a run, from which table, JSON and trace are printed.

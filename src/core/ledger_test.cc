@@ -61,6 +61,16 @@ TEST(Ledger, TraceIsInMicroseconds) {
   EXPECT_DOUBLE_EQ(out.at("traceEvents").at(1).at("dur"), 1.5e6);
 }
 
+TEST(Ledger, TraceTellsThreadsApart) {
+  Ledger ledger = example();
+  ledger.spans.push_back({"feed forward", "thread", 2.0, 0.25, 2, 0.125});
+  const json events = json::parse(ledger_trace(ledger)).at("traceEvents");
+  EXPECT_EQ(events.at(0).at("tid"), 1);
+  EXPECT_FALSE(events.at(0).contains("args"));
+  EXPECT_EQ(events.at(2).at("tid"), 3);
+  EXPECT_DOUBLE_EQ(events.at(2).at("args").at("wait_us"), 0.125e6);
+}
+
 TEST(Ledger, BytesThatAreNoTextBecomeReplacementCharacters) {
   Ledger ledger = example();
   ledger.facts.push_back({"answer", std::string("a\xff"), ""});

@@ -4,7 +4,6 @@
 #define HWY_TARGET_INCLUDE "core/kernels/token_matvec.cc"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 // After it:
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -12,8 +11,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/kernels/int_dot-inl.h"
-#include "core/kernels/rows-inl.h"
+#include "core/kernels/row_lanes-inl.h"
+#include "core/kernels/token_matvec_k.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::HWY_NAMESPACE {
@@ -40,6 +39,23 @@ struct Q4_1Blocks {
   static constexpr bool kHasMin = true;
   static int32_t value(const uint8_t* quants, int64_t i) {
     return i < 16 ? quants[i] & 15 : quants[i - 16] >> 4;
+  }
+};
+
+struct Q5_0Blocks {
+  static constexpr int64_t kBytes = 22;
+  static constexpr bool kHasMin = false;
+  static int32_t value(const uint8_t* quants, int64_t i) {
+    const int32_t fifth = quants[i / 8] >> (i % 8) & 1;
+    return (Q4_1Blocks::value(quants + 4, i) | fifth << 4) - 16;
+  }
+};
+
+struct Q5_1Blocks {
+  static constexpr int64_t kBytes = 24;
+  static constexpr bool kHasMin = true;
+  static int32_t value(const uint8_t* quants, int64_t i) {
+    return Q5_0Blocks::value(quants, i) + 16;
   }
 };
 
@@ -81,78 +97,39 @@ float plain_row(const TokenMatvec& m, int64_t row) {
 
 #if HWY_TARGET != HWY_SCALAR
 
-using F32 = hn::ScalableTag<float>;
-using U32 = hn::ScalableTag<uint32_t>;
-constexpr int64_t kRows = hn::MaxLanes(I32());  // that are computed together
-constexpr int64_t kQuarter = kRows / 4;         // 128-bit blocks of a vector
-
-// 16 bytes from each of n places, side by side.
-template <int64_t n>
-HWY_INLINE auto load_side_by_side(const std::byte* const* from, size_t at) {
-  const hn::CappedTag<uint8_t, 16 * n> d;
-  if constexpr (n == 1) {
-    return hn::LoadU(d, reinterpret_cast<const uint8_t*>(from[0]) + at);
-  } else {
-    return hn::Combine(d, load_side_by_side<n / 2>(from + n / 2, at),
-                       load_side_by_side<n / 2>(from, at));
-  }
-}
-
-// The first four bytes of a block in each of kRows rows.
-HWY_INLINE hn::Vec<U32> load_heads(const std::byte* first, size_t row_bytes, hn::Vec<I32> offsets) {
-#if HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_AVX3
-  (void)row_bytes;
-  return hn::Vec<U32>{_mm512_i32gather_epi32(offsets.raw, first, 1)};
-#elif HWY_TARGET == HWY_AVX2
-  (void)row_bytes;
-  return hn::Vec<U32>{_mm256_i32gather_epi32(reinterpret_cast<const int*>(first), offsets.raw, 1)};
-#else
-  (void)offsets;
-  alignas(16) std::array<uint32_t, kRows> heads;
-  for (int64_t r = 0; r < kRows; ++r) std::memcpy(&heads[r], first + row_bytes * r, 4);
-  return hn::Load(U32(), heads.data());
-#endif
-}
-
-// F32 from the F16 in the low half of each lane.
-HWY_INLINE hn::Vec<F32> from_half(hn::Vec<U32> bits) {
-  const F32 d;
-#if HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_AVX3
-  return hn::Vec<F32>{_mm512_cvtph_ps(_mm512_cvtepi32_epi16(bits.raw))};
-#else
-  const U32 words;
-  const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(words, 0x7FFFU)));
-  const auto finite = hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, 0x1p112F));
-  const auto exponent = hn::Set(words, 0x7C00U);
-  const auto is_special = hn::RebindMask(d, hn::Eq(hn::And(bits, exponent), exponent));
-  const auto special = hn::BitCast(d, hn::Or(magnitude, hn::Set(words, 0x7F800000U)));
-  const auto sign = hn::BitCast(d, hn::ShiftLeft<16>(hn::And(bits, hn::Set(words, 0x8000U))));
-  return hn::Or(hn::IfThenElse(is_special, special, finite), sign);
-#endif
-}
-
-// Block k of vector i holds four partial sums of row 4 k + i: their sums, a lane a row.
-HWY_INLINE hn::Vec<I32> sum_rows(const hn::Vec<I32> (&v)[4]) {
-  const I32 d;
-  const hn::Repartition<int64_t, I32> pairs;
-  const auto ab = hn::BitCast(
-      pairs, hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1])));
-  const auto ce = hn::BitCast(
-      pairs, hn::Add(hn::InterleaveLower(d, v[2], v[3]), hn::InterleaveUpper(d, v[2], v[3])));
-  return hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, ab, ce)),
-                 hn::BitCast(d, hn::InterleaveUpper(pairs, ab, ce)));
-}
-
 // Products of one block's quants in four rows a vector with a token's bytes.
 struct TokenBlock {
   hn::Vec<I8> low;   // values 0..15 in every 128-bit block
   hn::Vec<I8> high;  // values 16..31
 };
 
+// 16 where bit i of two bytes is set, in byte i of every 128-bit block: bytes kFirst and kFirst + 1
+// of the block.
+template <int32_t kFirst>
+HWY_INLINE hn::Vec<U8> spread_bits(hn::Vec<U8> v) {
+  alignas(16) static constexpr std::array<uint8_t, 16> kFrom = {
+      kFirst,     kFirst,     kFirst,     kFirst,     kFirst,     kFirst,
+      kFirst,     kFirst,     kFirst + 1, kFirst + 1, kFirst + 1, kFirst + 1,
+      kFirst + 1, kFirst + 1, kFirst + 1, kFirst + 1};
+  alignas(16) static constexpr std::array<uint8_t, 16> kBits = {1, 2, 4, 8, 16, 32, 64, 128,
+                                                                1, 2, 4, 8, 16, 32, 64, 128};
+  const U8 d;
+  const auto bits = hn::LoadDup128(d, kBits.data());
+  const auto spread = hn::TableLookupBytes(v, hn::LoadDup128(d, kFrom.data()));
+  return hn::IfThenElseZero(hn::Eq(hn::And(spread, bits), bits), hn::Set(d, 16));
+}
+
 template <class Blocks>
 HWY_INLINE hn::Vec<I32> dot_block(const std::byte* const* rows, size_t at, const TokenBlock& x) {
   const auto zero = hn::Zero(I32());
   const I8 bytes;
+  if constexpr (std::is_same_v<Blocks, Q5_0Blocks> || std::is_same_v<Blocks, Q5_1Blocks>) {
+    const auto fifths = load_side_by_side<kQuarter>(rows, at);  // in the first four bytes of 16
+    const auto quants = load_side_by_side<kQuarter>(rows, at + 4);
+    const auto low = hn::Or(hn::And(quants, hn::Set(U8(), 15)), spread_bits<0>(fifths));
+    const auto high = hn::Or(hn::ShiftRight<4>(quants), spread_bits<2>(fifths));
+    return dot4_u7(dot4_u7(zero, hn::BitCast(bytes, low), x.low), hn::BitCast(bytes, high), x.high);
+  }
   const auto quants = load_side_by_side<kQuarter>(rows, at);
   if constexpr (std::is_same_v<Blocks, Q8_0Blocks>) {
     const auto more = load_side_by_side<kQuarter>(rows, at + 16);
@@ -176,8 +153,9 @@ HWY_INLINE hn::Vec<I32> dot_block(const std::byte* const* rows, size_t at, const
 
 // What the integer products count too much, times the sum of x.
 template <class Blocks>
-constexpr int32_t kExcess = std::is_same_v<Blocks, Q4_1Blocks>   ? 0
+constexpr int32_t kExcess = Blocks::kHasMin                      ? 0
                             : std::is_same_v<Blocks, Q4_0Blocks> ? 8
+                            : std::is_same_v<Blocks, Q5_0Blocks> ? 16
                                                                  : kDotBias;
 
 // kRows rows from `row` on.
@@ -187,13 +165,10 @@ void group_of_rows(const TokenMatvec& m, int64_t row, float* HWY_RESTRICT y) {
   const I32 ints;
   const I8 bytes;
   const std::byte* rows = m.w + m.row_bytes * row;
-  const auto offsets = hn::Mul(hn::Iota(ints, 0), hn::Set(ints, static_cast<int32_t>(m.row_bytes)));
   const std::byte* next = rows + m.row_bytes * kRows;
   auto out = hn::Zero(d);
   for (int64_t b = 0; b < m.n_in / kBlock; ++b) {
-    // The group behind this one, in the order of memory: the hardware alone follows too few rows.
-    for (int64_t at = 0; at < kRows * Blocks::kBytes; at += 64)
-      hwy::Prefetch(next + b * kRows * Blocks::kBytes + at);
+    prefetch<kRows * Blocks::kBytes>(next + b * kRows * Blocks::kBytes);
     const std::byte* block = rows + b * Blocks::kBytes;
     const TokenBlock x{hn::LoadDup128(bytes, m.x.q + b * kBlock),
                        hn::LoadDup128(bytes, m.x.q + b * kBlock + 16)};
@@ -205,7 +180,7 @@ void group_of_rows(const TokenMatvec& m, int64_t row, float* HWY_RESTRICT y) {
     auto sum = sum_rows(sums);
     if constexpr (kExcess<Blocks> != 0)
       sum = hn::Sub(sum, hn::Set(ints, kExcess<Blocks> * m.x.sum[b]));
-    const auto heads = load_heads(block, m.row_bytes, offsets);
+    const auto heads = load_heads(block, m.row_bytes);
     const auto scale = hn::Mul(from_half(heads), hn::Set(d, m.x.scale[b]));
     out = hn::MulAdd(hn::ConvertTo(d, sum), scale, out);
     if constexpr (Blocks::kHasMin) {
@@ -219,23 +194,25 @@ void group_of_rows(const TokenMatvec& m, int64_t row, float* HWY_RESTRICT y) {
 
 template <class Blocks>
 void rows_of_type(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
-  int64_t i = 0;
+  const auto group = [&](int64_t row, float* to) {
 #if HWY_TARGET != HWY_SCALAR
-  for (; i + kRows <= n; i += kRows) group_of_rows<Blocks>(m, first + i, y + i);
-  if (i < n && first + n >= kRows) {  // the last ones, with rows in front of them again
-    std::array<float, kRows> last;
-    group_of_rows<Blocks>(m, first + n - kRows, last.data());
-    std::copy(last.end() - (n - i), last.end(), y + i);
-    return;
-  }
+    group_of_rows<Blocks>(m, row, to);
+#else
+    (void)row;
+    (void)to;
 #endif
-  for (; i < n; ++i) y[i] = plain_row<Blocks>(m, first + i);
+  };
+  rows_in_groups(first, n, y, group, [&](int64_t row) { return plain_row<Blocks>(m, row); });
 }
 
 void rows(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
   switch (m.type) {
     case GGML_TYPE_Q4_0:
       return rows_of_type<Q4_0Blocks>(m, first, n, y);
+    case GGML_TYPE_Q5_0:
+      return rows_of_type<Q5_0Blocks>(m, first, n, y);
+    case GGML_TYPE_Q5_1:
+      return rows_of_type<Q5_1Blocks>(m, first, n, y);
     case GGML_TYPE_IQ4_NL:
       return rows_of_type<Iq4NlBlocks>(m, first, n, y);
     case GGML_TYPE_Q8_0:
@@ -300,8 +277,17 @@ size_t lines(size_t n_bytes) { return (n_bytes + kLine - 1) / kLine * kLine; }
 }  // namespace
 
 bool has_token_matvec(ggml_type type) {
-  return type == GGML_TYPE_Q4_0 || type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q8_0 ||
-         type == GGML_TYPE_IQ4_NL;
+  switch (type) {
+    case GGML_TYPE_Q4_0:
+    case GGML_TYPE_Q4_1:
+    case GGML_TYPE_Q5_0:
+    case GGML_TYPE_Q5_1:
+    case GGML_TYPE_Q8_0:
+    case GGML_TYPE_IQ4_NL:
+      return true;
+    default:
+      return has_token_matvec_k(type);
+  }
 }
 
 size_t rounded_token_bytes(int64_t n_in) {
@@ -320,6 +306,7 @@ RoundedToken round_token(const float* x, int64_t n_in, std::byte* to) {
 }
 
 void token_matvec_rows(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
+  if (has_token_matvec_k(m.type)) return token_matvec_k_rows(m, first, n, y);
   HWY_DYNAMIC_DISPATCH(rows)(m, first, n, y);
 }
 
