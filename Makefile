@@ -6,7 +6,7 @@ BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: help setup source configure build model demo test nightly bench bench-quick format tidy install clean
+.PHONY: help setup source configure build model demo test nightly bench bench-quick format tidy check-arch install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ format:          ## format every source file
 tidy: configure  ## clang-format check and clang-tidy over our own files
 	@clang-format --dry-run --Werror $(SOURCES)
 	@git ls-files '*.cc' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
+
+check-arch: configure ## compile the kernels for aarch64, which no test here runs
+	@tools/check_arch.sh $(BUILD)/third_party/*/vendor/llama.cpp
 
 install: build   ## install program, man page, completion, models, library: PREFIX=/usr/local
 	@cmake --install $(BUILD) --prefix $(PREFIX) >/dev/null && echo "installed under $(PREFIX)"
