@@ -79,6 +79,9 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "{}\n", usage_error(app, argc, argv, error));
     return kExitUsage;
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "reprise: {}\n", error.what());
+    return kExitUsage;
   } catch (const Interrupted&) {
     fmt::print(stderr, "reprise: interrupted\n");
     return kExitInterrupted;
