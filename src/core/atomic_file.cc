@@ -31,7 +31,8 @@ class Descriptor {
 };
 
 [[noreturn]] void refuse(const std::string& path, const char* what) {
-  const char* advice = errno == ENOSPC ? "; free some space" : "";
+  const bool is_full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+  const char* advice = is_full ? "; free some space" : "";
   throw Error(fmt::format("{}: cannot {}: {}{}", path, what, std::strerror(errno), advice));
 }
 
