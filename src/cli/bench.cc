@@ -13,12 +13,14 @@
 #include "cli/compute_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/usage_error.h"
 #include "core/atomic_file.h"
 #include "core/bench_html.h"
 #include "core/bench_report.h"
 #include "core/error.h"
 #include "core/kernel_bench.h"
 #include "engines/generate/kv_bench.h"
+#include "engines/generate/named_policy.h"
 #include "engines/generate/text_model.h"
 
 namespace reprise {
@@ -77,7 +79,10 @@ std::string read_text(const std::string& given) {
 
 int run_kv(const KvFlags& flags) {
   check_folders(flags.report);
-  flags.options.check();
+  checked_flag([&] {
+    flags.options.check();
+    named_policies(flags.options.more_policies);
+  });
   const std::string text = read_text(flags.text);
   const Backend backend(flags.compute.n_threads, flags.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);

@@ -12,7 +12,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   add_eval_recall(*verb, exit_code);
   verb->footer(
       "Examples:\n"
-      "  reprise eval ppl smollm2 -f book.txt --kv full --kv cake:budget=256\n"
+      "  reprise eval ppl smollm2 -f README.md --ctx 512 --kv full --kv cake:budget=64\n"
       "  reprise eval recall smollm2 --kv full --kv cake:budget=256 --n 20");
 }
 

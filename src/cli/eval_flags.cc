@@ -25,7 +25,7 @@ void add_eval_flags(CLI::App& verb, EvalFlags& flags) {
 }
 
 void check_json_path(const std::string& path) {
-  if (path.empty()) return;
+  if (path.empty() || std::filesystem::is_character_file(path)) return;
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
   if (access(folder.c_str(), W_OK) != 0 || std::filesystem::is_directory(path)) {
     throw Error(fmt::format("--json {}: no file can be written there; choose another path", path));

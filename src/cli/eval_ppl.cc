@@ -11,6 +11,7 @@
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/usage_error.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/quantities.h"
@@ -119,8 +120,9 @@ void write_json(std::span<const PerplexityRow> rows, const PplFlags& flags, int3
 
 void eval_ppl(const PplFlags& flags) {
   check_json_path(flags.eval.json_path);
-  const std::vector<NamedPolicy> policies =
-      named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
+  const std::vector<NamedPolicy> policies = checked_flag([&] {
+    return named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
+  });
   const Backend backend(flags.eval.compute.n_threads, flags.eval.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
   const Contexts contexts = read_contexts(flags, *model);
@@ -171,8 +173,8 @@ void add_eval_ppl(CLI::App& eval, int& exit_code) {
       "With `full` among the policies each one is also compared with it token by token:\n"
       "KL(full || policy) in nats and how often both find the same token most probable.\n\n"
       "Examples:\n"
-      "  reprise eval ppl smollm2 -f book.txt\n"
-      "  reprise eval ppl smollm2 -f book.txt --kv full --kv full:type=q8_0 --kv cake:budget=256");
+      "  reprise eval ppl smollm2 -f examples/texts/alice.txt\n"
+      "  reprise eval ppl smollm2 -f README.md --ctx 512 --kv full --kv cake:budget=64");
   verb->callback([flags, &exit_code] {
     eval_ppl(*flags);
     exit_code = 0;

@@ -14,6 +14,7 @@
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/usage_error.h"
 #include "core/error.h"
 #include "core/model_folders.h"
 #include "core/quantities.h"
@@ -73,7 +74,7 @@ std::vector<NamedPolicy> chosen_policies(const RecallFlags& flags) {
       if (std::ranges::find(texts, quantised) == texts.end()) texts.emplace_back(quantised);
     }
   }
-  return named_policies(texts);
+  return checked_flag([&] { return named_policies(texts); });
 }
 
 std::vector<RecallProtocol> chosen_protocols(const std::string& name) {
@@ -303,7 +304,8 @@ void add_eval_recall(CLI::App& eval, int& exit_code) {
       ->check(CLI::Range(1, 1 << 24));
   verb->add_option("--seed", flags->seed,
                    "draw the N questions by lot, the same ones for the same seed; default: the "
-                   "first N");
+                   "first N")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--chat-template", flags->chat_template,
                    "template NAME or FILE instead of the model's own");
   CLI::Option* grid =

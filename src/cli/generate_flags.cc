@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/usage_error.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "policies/registry.h"
@@ -19,7 +20,7 @@ const std::string& GenerateFlags::policy_text() const {
 }
 
 std::shared_ptr<const KvPolicy> GenerateFlags::policy() const {
-  return make_kv_policy(policy_text());
+  return checked_flag([&] { return make_kv_policy(policy_text()); });
 }
 
 int32_t GenerateFlags::context(const DecoderHparams& hp) const {
@@ -32,6 +33,7 @@ int32_t GenerateFlags::context(const DecoderHparams& hp) const {
 
 AnswerOptions GenerateFlags::checked_answer() const {
   AnswerOptions options = answer;
+  checked_flag([&] { options.sampler.check(); });
   if (!grammar_path.empty()) options.sampler.grammar = read_file(grammar_path, kMaxGrammarBytes);
   options.sampler.check();
   return options;
@@ -75,6 +77,7 @@ void add_generate_flags(CLI::App& verb, GenerateFlags& flags, int32_t max_tokens
       ->capture_default_str()
       ->group(group);
   verb.add_option("--seed", sampler.seed, "same seed, same answer")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);
   verb.add_option("--grammar", flags.grammar_path, "GBNF file that the answer must follow")

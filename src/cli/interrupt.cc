@@ -20,7 +20,9 @@ void install_interrupt_handler() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;  // no SA_RESTART: a read from the terminal returns
   sigaction(SIGINT, &action, nullptr);
+  // Writes fail instead: an error can be told, and a begun file taken away.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool was_interrupted() { return n_interrupts > 0; }

@@ -11,7 +11,7 @@ class Interrupted : public std::runtime_error {
 };
 
 // From now on the first Ctrl-C (SIGINT) only sets a mark; a second one before the mark is cleared
-// ends the process as usual. SIGPIPE is ignored: writing to a closed pipe is an error, no death.
+// ends the process as usual. SIGPIPE and SIGXFSZ are ignored: what cannot be written is an error.
 void install_interrupt_handler();
 bool was_interrupted();
 void clear_interrupt();

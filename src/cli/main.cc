@@ -3,7 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <iostream>
 
 #include "cli/bench.h"
 #include "cli/chat.h"
@@ -32,6 +35,22 @@ void log_to_stderr(bool is_quiet, bool is_verbose) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+// What a table holds may still stand in a buffer: a full disk shows at the end alone.
+void flush_output() {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return;
+  throw Error(fmt::format("standard output cannot be written: {}", std::strerror(errno)));
+}
+
+void run_verb(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    app.exit(help);
+  }
+  flush_output();
+}
+
 int run_program(int argc, char** argv) {
   check_cpu();
   install_sigbus_handler();
@@ -56,11 +75,12 @@ int run_program(int argc, char** argv) {
   add_pull(app, exit_code);
   add_run(app, exit_code);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
+    run_verb(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "{}\n", usage_error(app, argc, argv, error));
+    return kExitUsage;
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "reprise: {}\n", error.what());
     return kExitUsage;
   } catch (const Interrupted&) {
     fmt::print(stderr, "reprise: interrupted\n");

@@ -22,6 +22,7 @@
 #include "core/error.h"
 #include "core/process_age.h"
 #include "core/quantities.h"
+#include "core/utf8.h"
 #include "engines/generate/answer.h"
 #include "engines/generate/entry_cost.h"
 #include "engines/generate/exact_check.h"
@@ -56,10 +57,12 @@ bool is_pipe(int descriptor) {
 UserMessage read_message(const RunFlags& flags) {
   UserMessage user;
   user.question = flags.prompt;
+  check_utf8(user.question, "--prompt");
   const bool reads_pipe = flags.file.empty() && is_pipe(STDIN_FILENO);
   const std::string path = reads_pipe ? "-" : flags.file;
   if (!path.empty()) {
     user.document = read_file(path, kMaxDocumentBytes);
+    check_utf8(user.document, path == "-" ? "standard input" : path);
     while (user.document.ends_with('\n')) user.document.pop_back();
   }
   if (user.text().empty()) {

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -30,23 +31,26 @@ class Descriptor {
 };
 
 [[noreturn]] void refuse(const std::string& path, const char* what) {
-  const char* advice = errno == ENOSPC ? "; free some space" : "";
+  const bool is_full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+  const char* advice = is_full ? "; free some space" : "";
   throw Error(fmt::format("{}: cannot {}: {}{}", path, what, std::strerror(errno), advice));
 }
 
-}  // namespace
+void write_all(const std::string& path, int fd, std::span<const std::byte> bytes) {
+  for (size_t at = 0; at < bytes.size();) {
+    const ssize_t n = write(fd, bytes.data() + at, bytes.size() - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) refuse(path, "write");
+    at += static_cast<size_t>(n);
+  }
+}
 
-void write_file(const std::string& path, std::span<const std::byte> bytes) {
+void replace_file(const std::string& path, std::span<const std::byte> bytes) {
   std::string temporary = path + ".XXXXXX";
   const Descriptor file(mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) refuse(path, "write there");
   try {
-    for (size_t at = 0; at < bytes.size();) {
-      const ssize_t n = write(file.get(), bytes.data() + at, bytes.size() - at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) refuse(path, "write");
-      at += static_cast<size_t>(n);
-    }
+    write_all(path, file.get(), bytes);
     if (fchmod(file.get(), 0644) != 0 || fsync(file.get()) != 0) refuse(path, "write");
     if (rename(temporary.c_str(), path.c_str()) != 0) refuse(path, "rename the finished file");
   } catch (...) {
@@ -56,6 +60,21 @@ void write_file(const std::string& path, std::span<const std::byte> bytes) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   const Descriptor parent(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
   if (parent.get() >= 0) fsync(parent.get());  // best effort: the name may be lost, not the data
+}
+
+}  // namespace
+
+void write_file(const std::string& path, std::span<const std::byte> bytes) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) return replace_file(path, bytes);
+  // A rename would take the place of a link, and of a device.
+  const std::string target = fs::canonical(path, error).string();
+  if (fs::is_regular_file(status) && !error) return replace_file(target, bytes);
+  const Descriptor device(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (device.get() < 0) refuse(path, "write there");
+  write_all(path, device.get(), bytes);
 }
 
 std::string read_file(const std::string& path, size_t max_bytes) {

@@ -1,8 +1,10 @@
 #include "core/atomic_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -46,6 +48,33 @@ TEST_F(AtomicFile, FailedWriteLeavesTheOldFile) {
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_EQ(read_file(path, 10), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+// With enough rights a rename would take the place of /dev/null.
+TEST_F(AtomicFile, WritesIntoWhatIsNoFile) {
+  const std::string pipe = folder_ / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  write_file(pipe, bytes("text"));
+  write_file("/dev/null", bytes("text"));
+  char text[5] = {};
+  EXPECT_EQ(read(reader, text, sizeof text), 4);
+  close(reader);
+  EXPECT_STREQ(text, "text");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+  EXPECT_THROW(write_file("/dev/full", bytes("text")), Error);
+  EXPECT_TRUE(fs::is_character_file("/dev/full"));
+  EXPECT_THROW(write_file(folder_, bytes("text")), Error);  // a folder
+}
+
+TEST_F(AtomicFile, WritesTheFileBehindALink) {
+  write_file(folder_ / "a", bytes("old"));
+  fs::create_symlink("a", folder_ / "link");
+  write_file(folder_ / "link", bytes("new"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(read_file(folder_ / "a", 10), "new");
 }
 
 TEST_F(AtomicFile, NamesTheProblem) {

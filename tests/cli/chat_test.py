@@ -7,6 +7,7 @@ REPRISE_PROGRAM and REPRISE_WRITE_TINY_MODEL name the programs; CMake sets them.
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import stat
@@ -142,6 +143,19 @@ class ThroughPipes(ChatTest):
         self.assertIn("/nonexistent: cannot open", done.stderr)
         self.assertIn("/nonexistent/x: cannot write there", done.stderr)
         self.assertIn("user: hello\n", done.stdout)
+
+    def test_a_full_disk_leaves_no_part_of_a_file(self):
+        saved = self.path("saved/talk")
+        os.mkdir(os.path.dirname(saved))
+        # The largest file that the program may write stands for the disk.
+        done = subprocess.run(
+            [PROGRAM, "chat", self.model, "--max-tokens", "12"], input=f"hello\n/save {saved}\n/history\n",
+            capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{saved}: cannot write: File too large; free some space", done.stderr)
+        self.assertIn("user: hello\n", done.stdout)
+        self.assertEqual(os.listdir(os.path.dirname(saved)), [])
 
     def test_a_full_context_ends_no_conversation(self):
         done = self.chat(["x" * 40, "y" * 40, "/history", "/clear", "y" * 40], "--ctx", "120")

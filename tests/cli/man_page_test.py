@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The man page names every verb of the program. REPRISE_PROGRAM names it; CMake sets it."""
+"""The man page names every verb of the program and every flag of run and chat. REPRISE_PROGRAM names it; CMake sets it."""
 
 import os
 import pathlib
@@ -19,6 +19,16 @@ class ManPage(unittest.TestCase):
         page = PAGE.read_text()
         for verb in verbs:
             self.assertRegex(page, rf"(?m)^\.It Cm {verb}\b")
+
+    def test_names_every_flag(self):
+        page = PAGE.read_text()
+        for verb in ["run", "chat"]:
+            help_text = subprocess.run(
+                [os.environ["REPRISE_PROGRAM"], verb, "--help"], capture_output=True, text=True, check=True).stdout
+            flags = set(re.findall(r"^  (?:-\w,)?--([a-z-]+)", help_text, re.MULTILINE)) - {"help"}
+            self.assertIn("kv", flags)
+            for flag in flags:
+                self.assertRegex(page, rf"Fl -{flag}\b")
 
     def test_names_the_files(self):
         for path in ["reprise/models", "reprise/history"]:

@@ -310,13 +310,32 @@ TEST(NightlySmolLm2, HasLibllamasPerplexityTokenByToken) {
 TEST(NightlyQwen25, StaysWithinLibllamasOwnNoise) {
   expect_within_libllamas_own_noise("qwen2.5-coder-0.5b", {1024, 20, 128});
 }
+TEST(NightlyQwen25, EqualsLibllamaInF32) {
+  expect_equal_in_f32("qwen2.5-coder-0.5b", {512, 20, 256});
+}
+TEST(NightlyQwen25, HasLibllamasPerplexity) {
+  expect_same_perplexity("qwen2.5-coder-0.5b", 10, 512, WeightUse::kExpand);
+  expect_same_perplexity("qwen2.5-coder-0.5b", 10, 512, WeightUse::kAsIs);
+}
 
-TEST(NightlyGemma3, StaysWithinLibllamasOwnNoise) {
-  const char* asked = std::getenv("REPRISE_TEST_GEMMA");
-  if (asked == nullptr || asked != std::string("1")) {
-    GTEST_SKIP() << "Gemma has terms of its own; REPRISE_TEST_GEMMA=1 runs this";
+// Gemma has terms of its own, so its tests run where they are asked for.
+class NightlyGemma3 : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* asked = std::getenv("REPRISE_TEST_GEMMA");
+    if (asked == nullptr || asked != std::string("1")) {
+      GTEST_SKIP() << "Gemma has terms of its own; REPRISE_TEST_GEMMA=1 runs this";
+    }
   }
+};
+
+TEST_F(NightlyGemma3, StaysWithinLibllamasOwnNoise) {
   expect_within_libllamas_own_noise("gemma3-270m", {1024, 20, 128});
+}
+TEST_F(NightlyGemma3, EqualsLibllamaInF32) { expect_equal_in_f32("gemma3-270m", {1024, 20, 256}); }
+TEST_F(NightlyGemma3, HasLibllamasPerplexity) {
+  expect_same_perplexity("gemma3-270m", 10, 512, WeightUse::kExpand);
+  expect_same_perplexity("gemma3-270m", 10, 512, WeightUse::kAsIs);
 }
 
 }  // namespace
