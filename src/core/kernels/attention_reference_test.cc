@@ -20,7 +20,25 @@ struct Logit {
   double bound;
 };
 
-Logit logit(const AttentionShape& shape, const float* q, const float* k) {
+// How far q k moves when the 32 values of each block are rounded to n steps: x = max / 127 n with n
+// nearest to x 127 / max. Half a step, and of a step what F32 makes of both quotients and the
+// product, three roundings of at most 127 steps (400 units: with those of second order).
+double rounding_error(int32_t n_embd_head, const float* q, const float* k) {
+  constexpr int32_t kBlock = 32;
+  double error = 0;
+  for (int32_t x = 0; x < n_embd_head; x += kBlock) {
+    double max = 0;
+    double keys = 0;
+    for (int32_t i = x; i < x + kBlock; ++i) {
+      max = std::max(max, std::abs(static_cast<double>(q[i])));
+      keys += std::abs(static_cast<double>(k[i]));
+    }
+    error += max / 127 * (0.5 + 400 * kUnit) * keys;
+  }
+  return error;
+}
+
+Logit logit(const AttentionShape& shape, const float* q, const float* k, QueryRounding rounding) {
   double dot = 0;
   double magnitude = 0;
   for (int32_t x = 0; x < shape.n_embd_head; ++x) {
@@ -28,8 +46,12 @@ Logit logit(const AttentionShape& shape, const float* q, const float* k) {
     dot += term;
     magnitude += std::abs(term);
   }
+  const bool is_rounded =
+      rounding == QueryRounding::kForBlockTypes && ggml_blck_size(shape.type) > 1;
+  const double moved = is_rounded ? rounding_error(shape.n_embd_head, q, k) : 0;
   // The scale's product is one rounding more: of each query value, or of the sum.
-  return {dot * shape.scale, sum_error(shape.n_embd_head + 1) * magnitude * std::abs(shape.scale)};
+  const double bound = moved + sum_error(shape.n_embd_head + 1) * (magnitude + moved);
+  return {dot * shape.scale, bound * std::abs(shape.scale)};
 }
 
 }  // namespace
@@ -84,7 +106,8 @@ void CacheRows::permute(const std::vector<int32_t>& order) {
 }
 
 RowReference attend_row(const AttentionShape& shape, const float* q, const CacheRows& k,
-                        const CacheRows& v, int32_t g, int32_t begin, int32_t end) {
+                        const CacheRows& v, int32_t g, int32_t begin, int32_t end,
+                        QueryRounding rounding) {
   const int32_t n_embd_head = shape.n_embd_head;
   const size_t n_kv = k.all_values().size() / n_embd_head / shape.n_head_kv;
   const int32_t n = end - begin;
@@ -95,7 +118,7 @@ RowReference attend_row(const AttentionShape& shape, const float* q, const Cache
   std::vector<Logit> logits(n);
   double max = -std::numeric_limits<double>::infinity();
   for (int32_t i = 0; i < n; ++i) {
-    logits[i] = logit(shape, q, k.values(g, begin + i));
+    logits[i] = logit(shape, q, k.values(g, begin + i), rounding);
     max = std::max(max, logits[i].value);
   }
   double sum = 0;
@@ -170,11 +193,11 @@ RandomPass::RandomPass(const AttentionShape& s, const CausalSpan& c, float q_mag
       q(random_values(static_cast<size_t>(s.n_embd_head) * s.n_head * c.n_tokens, q_magnitude,
                       rng)) {}
 
-RowReference RandomPass::reference(int32_t i_token, int32_t head) const {
+RowReference RandomPass::reference(int32_t i_token, int32_t head, QueryRounding rounding) const {
   const float* row =
       q.data() + (static_cast<size_t>(i_token) * shape.n_head + head) * shape.n_embd_head;
   return attend_row(shape, row, k, v, head / shape.n_group(), span.begin(i_token),
-                    span.end(i_token));
+                    span.end(i_token), rounding);
 }
 
 PrefillResult prefill(const RandomPass& pass, PartOrder order) {

@@ -64,9 +64,16 @@ struct RowReference {
   std::vector<double> probs_bound;
 };
 
+// What a kernel may make of a query before its products with keys.
+enum class QueryRounding : uint8_t {
+  kNone,
+  kForBlockTypes,  // over q8_0 and q4_0: each 32 values to 255 steps, the largest magnitude to 127
+};
+
 // q: [n_embd_head], one head of KV head g.
 RowReference attend_row(const AttentionShape& shape, const float* q, const CacheRows& k,
-                        const CacheRows& v, int32_t g, int32_t begin, int32_t end);
+                        const CacheRows& v, int32_t g, int32_t begin, int32_t end,
+                        QueryRounding rounding = QueryRounding::kNone);
 
 std::vector<float> random_values(size_t n, float magnitude, std::mt19937& rng);
 
@@ -78,7 +85,8 @@ struct RandomPass {
   RandomPass(const AttentionShape& shape, const CausalSpan& span, float q_magnitude,
              std::mt19937& rng);
 
-  RowReference reference(int32_t i_token, int32_t head) const;
+  RowReference reference(int32_t i_token, int32_t head,
+                         QueryRounding rounding = QueryRounding::kNone) const;
 
   AttentionShape shape;
   CausalSpan span;

@@ -4,150 +4,21 @@
 #define HWY_TARGET_INCLUDE "core/kernels/decode_attention.cc"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 // After it:
-#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <new>
 
-#include "core/kernels/rows-inl.h"
+#include "core/kernels/float_rows-inl.h"
+#include "core/kernels/quantised_rows-inl.h"
+#include "core/kernels/tile_product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace reprise::HWY_NAMESPACE {
 namespace {
-
-constexpr size_t kCacheLine = 64;
-constexpr size_t kPrefetchBytes = 4096;
-
-// Sums of four vectors, as four values side by side.
-template <class D, class V>
-HWY_INLINE void store_four_sums(D d, V a, V b, V c, V e, float* HWY_RESTRICT to) {
-#if HWY_TARGET == HWY_SCALAR
-  to[0] = hn::GetLane(a);
-  to[1] = hn::GetLane(b);
-  to[2] = hn::GetLane(c);
-  to[3] = hn::GetLane(e);
-  (void)d;
-#else
-  if constexpr (hn::MaxLanes(D()) < 4) {
-    to[0] = hn::GetLane(hn::SumOfLanes(d, a));
-    to[1] = hn::GetLane(hn::SumOfLanes(d, b));
-    to[2] = hn::GetLane(hn::SumOfLanes(d, c));
-    to[3] = hn::GetLane(hn::SumOfLanes(d, e));
-  } else {
-    // Within each 128-bit block: sums of a, b, c and e.
-    const hn::RepartitionToWide<D> pairs;
-    const auto ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
-    const auto ce = hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e));
-    const auto low = hn::InterleaveLower(pairs, hn::BitCast(pairs, ab), hn::BitCast(pairs, ce));
-    const auto high = hn::InterleaveUpper(pairs, hn::BitCast(pairs, ab), hn::BitCast(pairs, ce));
-    auto blocks = hn::Add(hn::BitCast(d, low), hn::BitCast(d, high));
-    if constexpr (hn::MaxLanes(D()) == 16) {
-      const hn::Half<D> half;
-      const hn::Half<decltype(half)> quarter;
-      const auto two = hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks));
-      hn::StoreU(hn::Add(hn::LowerHalf(quarter, two), hn::UpperHalf(quarter, two)), quarter, to);
-    } else if constexpr (hn::MaxLanes(D()) == 8) {
-      const hn::Half<D> half;
-      hn::StoreU(hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks)), half, to);
-    } else {
-      hn::StoreU(blocks, d, to);
-    }
-  }
-#endif
-}
-
-// Asks for what is read some rows later: the hardware alone looks too short a way ahead to keep the
-// memory busy.
-HWY_INLINE void prefetch_rows(const std::byte* rows, size_t n_bytes) {
-  for (size_t at = 0; at < n_bytes; at += kCacheLine) hwy::Prefetch(rows + kPrefetchBytes + at);
-}
-
-// Logits of kHeads heads for four entries, and for one.
-template <class Rows, int32_t kHeads, class D>
-HWY_INLINE void four_logits(D d, const float* HWY_RESTRICT q, int32_t n_embd_head,
-                            const std::byte* k, size_t row_bytes, float* HWY_RESTRICT logits,
-                            int64_t n_kv) {
-  const auto n_lanes = static_cast<int32_t>(hn::Lanes(d));
-  hn::Vec<D> sum[4][kHeads];
-  for (auto& row : sum)
-    for (auto& value : row) value = hn::Zero(d);
-  for (int32_t x = 0; x < n_embd_head; x += n_lanes) {
-    const auto k0 = Rows::load(d, k, x);
-    const auto k1 = Rows::load(d, k + row_bytes, x);
-    const auto k2 = Rows::load(d, k + 2 * row_bytes, x);
-    const auto k3 = Rows::load(d, k + 3 * row_bytes, x);
-    for (int32_t h = 0; h < kHeads; ++h) {
-      const auto value = hn::LoadU(d, q + static_cast<ptrdiff_t>(h) * n_embd_head + x);
-      sum[0][h] = hn::MulAdd(k0, value, sum[0][h]);
-      sum[1][h] = hn::MulAdd(k1, value, sum[1][h]);
-      sum[2][h] = hn::MulAdd(k2, value, sum[2][h]);
-      sum[3][h] = hn::MulAdd(k3, value, sum[3][h]);
-    }
-  }
-  for (int32_t h = 0; h < kHeads; ++h)
-    store_four_sums(d, sum[0][h], sum[1][h], sum[2][h], sum[3][h], logits + h * n_kv);
-}
-
-template <class Rows, class D>
-HWY_INLINE float one_logit(D d, const float* q, int32_t n_embd_head, const std::byte* k) {
-  auto sum = hn::Zero(d);
-  for (int32_t x = 0; x < n_embd_head; x += static_cast<int32_t>(hn::Lanes(d)))
-    sum = hn::MulAdd(Rows::load(d, k, x), hn::LoadU(d, q + x), sum);
-  return hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
-template <class Rows, int32_t kHeads, class D>
-void attend(D d, const float* q, int32_t n_embd_head, const std::byte* k, size_t row_bytes,
-            int32_t n, float* logits, int64_t n_kv) {
-  int32_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    prefetch_rows(k + row_bytes * i, 4 * row_bytes);
-    four_logits<Rows, kHeads>(d, q, n_embd_head, k + row_bytes * i, row_bytes, logits + i, n_kv);
-  }
-  for (; i < n; ++i) {
-    for (int32_t h = 0; h < kHeads; ++h)
-      logits[h * n_kv + i] = one_logit<Rows>(d, q + static_cast<ptrdiff_t>(h) * n_embd_head,
-                                             n_embd_head, k + row_bytes * i);
-  }
-}
-
-// out[kHeads][kVecs vectors] = weights [kHeads] x rows of V.
-template <class Rows, int32_t kHeads, int32_t kVecs, class D>
-HWY_INLINE void weigh_columns(D d, const float* HWY_RESTRICT weights, int64_t n_kv,
-                              const std::byte* v, size_t row_bytes, int32_t x, int32_t n,
-                              float* HWY_RESTRICT out, int32_t n_embd_head) {
-  const auto n_lanes = static_cast<int32_t>(hn::Lanes(d));
-  hn::Vec<D> sum[kHeads][kVecs];
-  for (auto& row : sum)
-    for (auto& value : row) value = hn::Zero(d);
-  for (int32_t i = 0; i < n; ++i) {
-    prefetch_rows(v + row_bytes * i, row_bytes);
-    hn::Vec<D> value[kVecs];
-    for (int32_t c = 0; c < kVecs; ++c)
-      value[c] = Rows::load(d, v + row_bytes * i, x + c * n_lanes);
-    for (int32_t h = 0; h < kHeads; ++h) {
-      const auto weight = hn::Set(d, weights[h * n_kv + i]);
-      for (int32_t c = 0; c < kVecs; ++c) sum[h][c] = hn::MulAdd(weight, value[c], sum[h][c]);
-    }
-  }
-  for (int32_t h = 0; h < kHeads; ++h)
-    for (int32_t c = 0; c < kVecs; ++c)
-      hn::StoreU(sum[h][c], d, out + static_cast<ptrdiff_t>(h) * n_embd_head + x + c * n_lanes);
-}
-
-template <class Rows, int32_t kHeads, class D>
-void weigh(D d, const float* weights, int64_t n_kv, const std::byte* v, size_t row_bytes, int32_t n,
-           float* out, int32_t n_embd_head) {
-  const auto n_lanes = static_cast<int32_t>(hn::Lanes(d));
-  int32_t x = 0;
-  for (; x + 4 * n_lanes <= n_embd_head; x += 4 * n_lanes)
-    weigh_columns<Rows, kHeads, 4>(d, weights, n_kv, v, row_bytes, x, n, out, n_embd_head);
-  for (; x < n_embd_head; x += n_lanes)
-    weigh_columns<Rows, kHeads, 1>(d, weights, n_kv, v, row_bytes, x, n, out, n_embd_head);
-}
 
 // Turns logits into weights exp(scale * logit - max); the sum of them and the max beside.
 HWY_INLINE void exponentiate(float* HWY_RESTRICT logits, int32_t n, float scale, float* max_out,
@@ -185,57 +56,103 @@ HWY_INLINE void exponentiate(float* HWY_RESTRICT logits, int32_t n, float scale,
   *sum_out = sum;
 }
 
-// One part for some heads of a group that fit the registers.
-template <class Rows, int32_t kHeads, class D>
-void part_of_heads(D d, const DecodeAttention& a, int32_t g, int32_t h, int32_t first, int32_t n,
+// How a part reads K and V, with as many heads as the registers hold: rows as F32, in vectors D, or
+// blocks as integers.
+template <class Rows, class D>
+struct FloatRows {
+  static constexpr int32_t kMostHeads = kRegisters == 32 ? 4 : 3;
+  template <int32_t kHeads>
+  static void logits(const float* q, int32_t n_embd_head, const RowRun& k, float* logits,
+                     int64_t n_kv, float* /*out*/) {
+    attend<Rows, kHeads>(D(), q, n_embd_head, k, logits, n_kv);
+  }
+  template <int32_t kHeads>
+  static void values(const float* weights, const RowRun& v, float* out, int32_t n_embd_head) {
+    weigh<Rows, kHeads>(D(), weights, DecodeAttention::kMaxPartRows, v, out, n_embd_head);
+  }
+};
+
+#if HWY_TARGET != HWY_SCALAR
+template <class Block>
+struct BlockRows {
+  static constexpr int32_t kMostHeads = kLanes == 4 && kRegisters == 16 ? 1 : kLanes == 16 ? 4 : 3;
+  // The rounded query stands where the part's weighted rows will.
+  template <int32_t kHeads>
+  static void logits(const float* q, int32_t n_embd_head, const RowRun& k, float* logits,
+                     int64_t n_kv, float* out) {
+    const int32_t n_blocks = n_embd_head / kBlockValues;
+    auto* rounded = reinterpret_cast<RoundedBlock*>(out);
+    static_assert(sizeof(RoundedBlock) <= kBlockValues * sizeof(float));
+    for (int32_t i = 0; i < kHeads * n_blocks; ++i)
+      new (rounded + i) RoundedBlock(round_block(q + i * kBlockValues, Block::kOffset));
+    block_logits<Block, kHeads>(rounded, n_blocks, k, logits, n_kv);
+  }
+  template <int32_t kHeads>
+  static void values(const float* weights, const RowRun& v, float* out, int32_t n_embd_head) {
+    weigh_rows<Block, kHeads>(weights, DecodeAttention::kMaxPartRows, v, out, n_embd_head);
+  }
+};
+#endif
+
+// One part for some heads of a group.
+template <class Kind, int32_t kHeads>
+void part_of_heads(const DecodeAttention& a, int32_t g, int32_t h, int32_t first, int32_t n,
                    float* sums) {
   const AttentionShape& s = a.shape;
   const int32_t head = g * s.n_group() + h;
   float* logits = a.logits + static_cast<int64_t>(head) * a.n_kv + first;
-  const std::byte* k = a.k.data + a.k.head_bytes * g + a.k.row_bytes * first;
-  const std::byte* v = a.v.data + a.v.head_bytes * g + a.v.row_bytes * first;
-  attend<Rows, kHeads>(d, a.q + static_cast<int64_t>(head) * s.n_embd_head, s.n_embd_head, k,
-                       a.k.row_bytes, n, logits, a.n_kv);
+  float* out = sums + static_cast<int64_t>(h) * s.n_embd_head;
+  RowRun v{a.v.data + a.v.head_bytes * g + a.v.row_bytes * first, a.v.row_bytes, n, nullptr};
+  const RowRun k{a.k.data + a.k.head_bytes * g + a.k.row_bytes * first, a.k.row_bytes, n, v.first};
+  v.next = k.at(n);
+  Kind::template logits<kHeads>(a.q + static_cast<int64_t>(head) * s.n_embd_head, s.n_embd_head, k,
+                                logits, a.n_kv, out);
   // Of every head: the weighted rows, the max and the sum; weights of one part beside them.
   float weights[kHeads * DecodeAttention::kMaxPartRows];
   for (int32_t i = 0; i < kHeads; ++i) {
     float* meta = sums + s.n_group() * s.n_embd_head + 2 * (h + i);
-    exponentiate(logits + static_cast<int64_t>(i) * a.n_kv, n, s.scale, meta, meta + 1,
-                 weights + i * DecodeAttention::kMaxPartRows);
+    float* of_head = weights + i * DecodeAttention::kMaxPartRows;
+    exponentiate(logits + static_cast<int64_t>(i) * a.n_kv, n, s.scale, meta, meta + 1, of_head);
+    std::fill(of_head + n, of_head + (n + kLanes - 1) / kLanes * kLanes, 0.0F);
   }
-  weigh<Rows, kHeads>(d, weights, DecodeAttention::kMaxPartRows, v, a.v.row_bytes, n,
-                      sums + static_cast<int64_t>(h) * s.n_embd_head, s.n_embd_head);
+  Kind::template values<kHeads>(weights, v, out, s.n_embd_head);
 }
 
-template <class Rows, class D>
-void part_of_rows(D d, const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* sums) {
-  const int32_t n_group = a.shape.n_group();
-  int32_t h = 0;
-  for (; h + 3 <= n_group; h += 3) part_of_heads<Rows, 3>(d, a, g, h, first, n, sums);
-  for (; h + 2 <= n_group; h += 2) part_of_heads<Rows, 2>(d, a, g, h, first, n, sums);
-  for (; h < n_group; ++h) part_of_heads<Rows, 1>(d, a, g, h, first, n, sums);
+// The heads of a group from h on, kHeads at a time while there are so many.
+template <class Kind, int32_t kHeads = Kind::kMostHeads>
+void part_of_group(const DecodeAttention& a, int32_t g, int32_t h, int32_t first, int32_t n,
+                   float* sums) {
+  for (; h + kHeads <= a.shape.n_group(); h += kHeads)
+    part_of_heads<Kind, kHeads>(a, g, h, first, n, sums);
+  if constexpr (kHeads > 1) part_of_group<Kind, kHeads - 1>(a, g, h, first, n, sums);
 }
 
 template <class Rows>
-void part_of_type(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* sums) {
-  const hn::ScalableTag<float> d;
-  if (a.shape.n_embd_head % static_cast<int32_t>(hn::Lanes(d)) == 0) {
-    part_of_rows<Rows>(d, a, g, first, n, sums);
+void part_of_floats(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* sums) {
+  if (a.shape.n_embd_head % kLanes == 0) {
+    part_of_group<FloatRows<Rows, F32>>(a, g, 0, first, n, sums);
   } else {
-    part_of_rows<Rows>(hn::CappedTag<float, 1>(), a, g, first, n, sums);
+    part_of_group<FloatRows<Rows, hn::CappedTag<float, 1>>>(a, g, 0, first, n, sums);
   }
 }
 
 void part(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* sums) {
   switch (a.shape.type) {
     case GGML_TYPE_F32:
-      return part_of_type<F32Rows>(a, g, first, n, sums);
+      return part_of_floats<F32Rows>(a, g, first, n, sums);
+#if HWY_TARGET == HWY_SCALAR
     case GGML_TYPE_Q8_0:
-      return part_of_type<Q8Rows>(a, g, first, n, sums);
+      return part_of_floats<Q8Rows>(a, g, first, n, sums);
     case GGML_TYPE_Q4_0:
-      return part_of_type<Q4Rows>(a, g, first, n, sums);
+      return part_of_floats<Q4Rows>(a, g, first, n, sums);
+#else
+    case GGML_TYPE_Q8_0:
+      return part_of_group<BlockRows<Q8Block>>(a, g, 0, first, n, sums);
+    case GGML_TYPE_Q4_0:
+      return part_of_group<BlockRows<Q4Block>>(a, g, 0, first, n, sums);
+#endif
     default:
-      return part_of_type<F16Rows>(a, g, first, n, sums);
+      return part_of_floats<F16Rows>(a, g, first, n, sums);
   }
 }
 
@@ -281,7 +198,7 @@ int32_t DecodeAttention::part_rows() const {
   constexpr int32_t kMinRows = 32;
   const int64_t n =
       (static_cast<int64_t>(n_kv) * shape.n_head_kv + kMostShortParts - 1) / kMostShortParts;
-  return static_cast<int32_t>(std::clamp<int64_t>((n + 3) / 4 * 4, kMinRows, kMaxPartRows));
+  return static_cast<int32_t>(std::clamp<int64_t>((n + 15) / 16 * 16, kMinRows, kMaxPartRows));
 }
 
 int64_t decode_sums_size(const AttentionShape& shape, int32_t n_kv) {

@@ -45,6 +45,16 @@ struct Decode {
   std::vector<float> q;  // [n_embd_head, n_head]
 };
 
+// Gives d a query of multiples of max / 127 in every 32 values: what is left of it when it is
+// rounded for blocks is the query itself.
+void take_round_query(Decode& d, std::mt19937& rng) {
+  for (size_t i = 0; i < d.q.size(); ++i) {
+    const float step = std::ldexp(1.0F, -5 - static_cast<int32_t>(i / 32 % 3));
+    const auto n = static_cast<int32_t>(rng() % 255) - 127;
+    d.q[i] = step * static_cast<float>(i % 32 == 11 ? -127 : n);
+  }
+}
+
 enum class Order : uint8_t { kForward, kBackward, kTwoThreads };
 
 struct DecodeResult {
@@ -91,11 +101,12 @@ DecodeResult run(const Decode& d, Order order = Order::kForward) {
   return result;
 }
 
-std::vector<RowReference> references(const Decode& d) {
+std::vector<RowReference> references(const Decode& d,
+                                     QueryRounding rounding = QueryRounding::kForBlockTypes) {
   std::vector<RowReference> rows;
   for (int32_t h = 0; h < d.shape.n_head; ++h) {
     rows.push_back(attend_row(d.shape, d.q.data() + static_cast<size_t>(h) * d.shape.n_embd_head,
-                              d.k, d.v, h / d.shape.n_group(), 0, d.n_kv));
+                              d.k, d.v, h / d.shape.n_group(), 0, d.n_kv, rounding));
   }
   return rows;
 }
@@ -163,16 +174,16 @@ void set_half(CacheRows& rows, int32_t n, uint16_t bits) {
 }
 
 TEST(DecodeAttention, EqualsTheF64Reference) {
-  constexpr int32_t kSizes[] = {1, 8, 20, 32, 64, 80, 128, 256};
-  constexpr int32_t kGroups[] = {1, 2, 3, 4, 5, 7, 8};
+  constexpr int32_t kMostGroup = 16;
+  constexpr int32_t kSizes[] = {1, 8, 20, 32, 64, 80, 96, 128, 256};
   constexpr int32_t kLengths[] = {1, 2, 3, 31, 32, 33, 255, 256, 257, 1000};
-  for (uint32_t seed = 0; seed < 120; ++seed) {
+  for (uint32_t seed = 0; seed < 180; ++seed) {
     std::mt19937 rng(seed);
-    const int32_t size = kSizes[seed % 8];
+    const int32_t size = kSizes[seed % 9];
     const int32_t n_kv = kLengths[(seed + seed / 10) % 10];
-    const AttentionShape shape =
-        shape_of(size, kGroups[seed % 7], static_cast<int32_t>(1 + rng() % 4),
-                 cache_type(size, static_cast<int32_t>(seed / 8)));
+    const auto n_group = static_cast<int32_t>(1 + rng() % kMostGroup);
+    const AttentionShape shape = shape_of(size, n_group, static_cast<int32_t>(1 + rng() % 3),
+                                          cache_type(size, static_cast<int32_t>(seed / 9)));
     const Decode d(shape, n_kv, n_kv + static_cast<int32_t>(rng() % 3) * 20, rng);
     SCOPED_TRACE(text(d, seed));
     const std::vector<RowReference> want = references(d);
@@ -184,14 +195,56 @@ TEST(DecodeAttention, EqualsTheF64Reference) {
   }
 }
 
+TEST(DecodeAttention, RoundsNoQueryThatIsRound) {
+  for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+    for (const int32_t size : {32, 64, 96, 256}) {
+      for (const int32_t n_kv : {1, 15, 16, 17, 300}) {
+        std::mt19937 rng(16);
+        Decode d(shape_of(size, 5, 2, type), n_kv, n_kv + 1, rng);
+        take_round_query(d, rng);
+        SCOPED_TRACE(text(d, 16));
+        const std::vector<RowReference> want = references(d, QueryRounding::kNone);
+        for_each_simd_target([&](const char* target) {
+          SCOPED_TRACE(target);
+          expect_near(d, run(d), want);
+        });
+      }
+    }
+  }
+}
+
+// Keys with one value besides zeros tell of every query value how far it was moved, and the half of
+// them that are zero as a whole that the others are not all moved together.
+TEST(DecodeAttention, RoundsAQueryToTheNearestStep) {
+  constexpr int32_t kSize = 64;
+  constexpr int32_t kRows = 2 * kSize;
+  for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+    std::mt19937 rng(17);
+    Decode d(shape_of(kSize, 4, 1, type), kRows, kRows, rng);
+    for (int32_t n = 0; n < kRows; ++n) {
+      std::vector<float> key(kSize);
+      if (n < kSize) key[n] = n % 2 == 0 ? 8 : -8;
+      ggml_quantize_chunk(type, key.data(), d.k.bytes(0, n), 0, 1, kSize, nullptr);
+    }
+    d.k.refresh();
+    SCOPED_TRACE(text(d, 17));
+    const std::vector<RowReference> want = references(d);
+    for_each_simd_target([&](const char* target) {
+      SCOPED_TRACE(target);
+      expect_near(d, run(d), want);
+    });
+  }
+}
+
 TEST(DecodeAttention, StaysRightAtHugeLogits) {
   for (const float magnitude : {80.0F, 1e4F}) {
     for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
       std::mt19937 rng(11);
       Decode d(shape_of(64, 3, 2, type), 300, 300, rng);
-      for (float& x : d.q) x *= magnitude;  // logits are normal times the magnitude
+      take_round_query(d, rng);             // the bound of another's rounding would be infinite
+      for (float& x : d.q) x *= magnitude;  // logits are of about the magnitude
       SCOPED_TRACE(text(d, 11));
-      const std::vector<RowReference> want = references(d);
+      const std::vector<RowReference> want = references(d, QueryRounding::kNone);
       for_each_simd_target([&](const char* target) {
         SCOPED_TRACE(target);
         expect_near(d, run(d), want);
@@ -218,20 +271,22 @@ TEST(DecodeAttention, ReadsSubnormalRows) {
 }
 
 TEST(DecodeAttention, DependsOnNoOrderAndNoThread) {
-  for (const int32_t n_kv : {33, 257, 1000}) {
-    for (const int32_t n_head_kv : {1, 3}) {
-      std::mt19937 rng(13);
-      const Decode d(shape_of(64, 5, n_head_kv, GGML_TYPE_F16), n_kv, n_kv + 7, rng);
-      SCOPED_TRACE(text(d, 13));
-      for_each_simd_target([&](const char* target) {
-        SCOPED_TRACE(target);
-        const DecodeResult forward = run(d);
-        for (const Order order : {Order::kBackward, Order::kTwoThreads}) {
-          const DecodeResult other = run(d, order);
-          EXPECT_EQ(forward.out, other.out);
-          EXPECT_EQ(forward.probs, other.probs);
-        }
-      });
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+    for (const int32_t n_kv : {33, 257, 1000}) {
+      for (const int32_t n_head_kv : {1, 3}) {
+        std::mt19937 rng(13);
+        const Decode d(shape_of(64, 5, n_head_kv, type), n_kv, n_kv + 7, rng);
+        SCOPED_TRACE(text(d, 13));
+        for_each_simd_target([&](const char* target) {
+          SCOPED_TRACE(target);
+          const DecodeResult forward = run(d);
+          for (const Order order : {Order::kBackward, Order::kTwoThreads}) {
+            const DecodeResult other = run(d, order);
+            EXPECT_EQ(forward.out, other.out);
+            EXPECT_EQ(forward.probs, other.probs);
+          }
+        });
+      }
     }
   }
 }
@@ -278,6 +333,23 @@ TEST(DecodeAttention, GivesTheOnlyEntryExactly) {
         ASSERT_EQ(got.probs[h], 1);
       }
     });
+  }
+}
+
+// A query too small to round counts as zero: every entry is as likely as any other.
+TEST(DecodeAttention, TakesATinyQueryAsZero) {
+  for (const float tiny : {0.0F, 1e-44F, 1e-37F}) {
+    for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+      std::mt19937 rng(18);
+      Decode d(shape_of(64, 3, 2, type), 50, 50, rng);
+      for (float& x : d.q) x = std::copysign(tiny, x);
+      SCOPED_TRACE(text(d, 18));
+      const std::vector<RowReference> want = references(d, QueryRounding::kNone);
+      for_each_simd_target([&](const char* target) {
+        SCOPED_TRACE(target);
+        expect_near(d, run(d), want);
+      });
+    }
   }
 }
 
@@ -335,8 +407,10 @@ TEST(DecodeAttention, ShowsAKeyOfMinusInfiniteLogit) {
   });
 }
 TEST(DecodeAttention, ShowsABrokenQuery) {
-  for (const float bad : {kNan, kInfinity, -kInfinity}) {
-    expect_spoiled_entry_shows(GGML_TYPE_F16, [bad](Decode& d, int32_t n) { d.q[n % 64] = bad; });
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+    SCOPED_TRACE(ggml_type_name(type));
+    for (const float bad : {kNan, kInfinity, -kInfinity})
+      expect_spoiled_entry_shows(type, [bad](Decode& d, int32_t n) { d.q[n % 64] = bad; });
   }
 }
 
