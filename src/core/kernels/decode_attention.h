@@ -20,7 +20,7 @@ struct DecodeAttention {
   float* logits = nullptr;   // [n_kv, n_head], scratch
   float* sums = nullptr;     // scratch: decode_sums_size() values
 
-  static constexpr int32_t kMaxPartRows = 256;
+  static constexpr int32_t kMaxPartRows = 512;
   int32_t part_rows() const;  // entries of a part, except the last
   int32_t n_parts() const { return (n_kv + part_rows() - 1) / part_rows(); }  // of one KV head
 };

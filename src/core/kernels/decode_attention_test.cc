@@ -176,7 +176,7 @@ void set_half(CacheRows& rows, int32_t n, uint16_t bits) {
 TEST(DecodeAttention, EqualsTheF64Reference) {
   constexpr int32_t kMostGroup = 16;
   constexpr int32_t kSizes[] = {1, 8, 20, 32, 64, 80, 96, 128, 256};
-  constexpr int32_t kLengths[] = {1, 2, 3, 31, 32, 33, 255, 256, 257, 1000};
+  constexpr int32_t kLengths[] = {1, 2, 3, 31, 32, 33, 511, 512, 513, 3000};
   for (uint32_t seed = 0; seed < 180; ++seed) {
     std::mt19937 rng(seed);
     const int32_t size = kSizes[seed % 9];

@@ -35,7 +35,7 @@ struct RowRun {
   // too short a way ahead to keep the memory busy.
   HWY_INLINE void prefetch(int32_t i, int32_t n_rows) const {
     constexpr size_t kCacheLine = 64;
-    constexpr size_t kAhead = 4096;
+    constexpr size_t kAhead = 2048;
     const std::byte* from = at(i) + kAhead;
     const std::byte* end = at(n);
     for (size_t x = 0; x < row_bytes * static_cast<size_t>(n_rows); x += kCacheLine)
