@@ -121,8 +121,9 @@ int run(const RunFlags& flags) {
   const std::shared_ptr<const KvPolicy> policy = flags.generate.policy();
   const AnswerOptions options = flags.generate.checked_answer();
   SpanRecorder spans;
-  const Backend backend(flags.generate.compute.n_threads, flags.generate.compute.weight_use());
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
+  const Backend backend = flags.generate.compute.backend();
+  const std::shared_ptr<const TextModel> model =
+      TextModel::load(flags.generate.model, backend.buffer_type());
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
