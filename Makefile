@@ -4,9 +4,10 @@ JOBS  ?= $(shell nproc)
 PRESET ?= release
 BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 PREFIX ?= /usr/local
-SOURCES = $(shell git ls-files '*.cc' '*.h')
+CUDA_ARCH ?= 90
+SOURCES = $(shell git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
-.PHONY: help setup source configure build model demo test nightly bench bench-quick format tidy check-arch install clean
+.PHONY: help setup source configure build cuda model demo test nightly bench bench-quick format tidy check-arch install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +23,10 @@ configure: setup source
 
 build: configure ## build the program: build/reprise
 	@cmake --build $(BUILD) -j $(JOBS)
+
+cuda: setup source ## build it with CUDA, long: build-cuda/reprise; CUDA_ARCH=90
+	@cmake --preset cuda -DCUDA_ARCH=$(CUDA_ARCH)
+	@cmake --build build-cuda -j $(JOBS)
 
 model: build     ## fetch the chat model of the demo and the tests, checked by its hash
 	@$(BUILD)/reprise pull smollm2

@@ -59,6 +59,8 @@ set(BUILD_SHARED_LIBS OFF CACHE BOOL "" FORCE)
 set(GGML_CCACHE OFF CACHE BOOL "" FORCE)  # it would set a launch rule for everything; ours is below
 set(GGML_OPENMP OFF CACHE BOOL "" FORCE)  # the engine owns one persistent thread pool
 set(GGML_RPC ON CACHE BOOL "" FORCE)
+set(GGML_CUDA ${REPRISE_CUDA} CACHE BOOL "" FORCE)
+set(GGML_CUDA_NCCL OFF CACHE BOOL "" FORCE)  # one device
 set(GGML_NATIVE ${REPRISE_NATIVE} CACHE BOOL "" FORCE)
 if(NOT REPRISE_NATIVE AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   # x86-64-v2: ggml would take AVX2, or what an earlier configure left in the cache.

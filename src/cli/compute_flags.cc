@@ -1,9 +1,12 @@
 #include "cli/compute_flags.h"
 
+#include "core/error.h"
+
 namespace reprise {
 
-WeightUse ComputeFlags::weight_use() const {
-  return weights == "as-is" ? WeightUse::kAsIs : WeightUse::kExpand;
+Backend ComputeFlags::backend() const {
+  return Backend(n_threads, weights == "as-is" ? WeightUse::kAsIs : WeightUse::kExpand,
+                 Device::parse(device));
 }
 
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
@@ -13,6 +16,20 @@ void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
                   "how a prompt is multiplied with the weights: expand computes in F32, a part of "
                   "the weights at a time; as-is in the file's own type, as llama.cpp does")
       ->check(CLI::IsMember({"expand", "as-is"}))
+      ->capture_default_str();
+  const auto check_device = [](const std::string& text) -> std::string {
+    try {
+      Device::parse(text);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  verb.add_option("--device", flags.device,
+                  "where: cpu, cuda or cuda:N (a program that make cuda built); ggml-cpu is what a "
+                  "GPU computes, on the CPU, to compare with")
+      ->type_name("DEVICE")
+      ->check(CLI::Validator(check_device, ""))
       ->capture_default_str();
 }
 

@@ -13,7 +13,10 @@ struct ComputeFlags {
   int32_t n_threads = 0;  // 0: all cores
   std::string weights = "expand";
 
-  WeightUse weight_use() const;
+  std::string device = "cpu";  // Device::parse takes it
+
+  // Throws Error when the device is not there.
+  Backend backend() const;
 };
 
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags);

@@ -123,8 +123,9 @@ void eval_ppl(const PplFlags& flags) {
   const std::vector<NamedPolicy> policies = checked_flag([&] {
     return named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
   });
-  const Backend backend(flags.eval.compute.n_threads, flags.eval.compute.weight_use());
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
+  const Backend backend = flags.eval.compute.backend();
+  const std::shared_ptr<const TextModel> model =
+      TextModel::load(flags.eval.model, backend.buffer_type());
   const Contexts contexts = read_contexts(flags, *model);
   PerplexityEval eval(model->decoder, backend, policies, context_bos(model->tokenizer));
   Progress progress("scoring", "tokens", eval.n_read(contexts.n_ctx) * contexts.count());

@@ -255,8 +255,9 @@ void note_idle_policies(std::span<const RecallRow> rows, std::span<const NamedPo
 void eval_recall(const RecallFlags& flags) {
   check_json_path(flags.eval.json_path);
   std::vector<NamedPolicy> policies = chosen_policies(flags);
-  const Backend backend(flags.eval.compute.n_threads, flags.eval.compute.weight_use());
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
+  const Backend backend = flags.eval.compute.backend();
+  const std::shared_ptr<const TextModel> model =
+      TextModel::load(flags.eval.model, backend.buffer_type());
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
   const Questions questions = choose_questions(flags, *model, protocols);
   policies = equalized(flags, *model, backend, std::move(policies), questions);

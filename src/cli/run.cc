@@ -127,13 +127,14 @@ int run(const RunFlags& flags) {
   const std::shared_ptr<const KvPolicy> policy = flags.generate.policy();
   const AnswerOptions options = flags.generate.checked_answer();
   SpanRecorder spans;
-  Backend backend(flags.generate.compute.n_threads, flags.generate.compute.weight_use());
+  Backend backend = flags.generate.compute.backend();
   std::optional<OpTrace> trace;
   if (flags.ledger.kind == LedgerChoice::Kind::kTrace) {
     trace.emplace(backend.n_threads(), kMostTraceSpans);
     backend.set_trace(&*trace);
   }
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
+  const std::shared_ptr<const TextModel> model =
+      TextModel::load(flags.generate.model, backend.buffer_type());
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);

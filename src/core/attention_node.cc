@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "core/kernels/prefill_attention.h"
+#include "core/plain_nodes.h"
 #include "core/token_attention_node.h"
 #include "core/token_rows.h"
 #include "core/work_parts.h"
@@ -72,6 +73,10 @@ AttentionNode prefill_node(GraphArena& arena, const AttentionInputs& in, Attenti
 
 AttentionNode attention_node(GraphArena& arena, const AttentionInputs& inputs,
                              AttentionExtra extra) {
+  if (!arena.has_kernels()) {
+    assert(extra == AttentionExtra::kNone);
+    return plain_attention_node(arena, inputs);
+  }
   assert(ggml_is_contiguous(inputs.q) && inputs.k->ne[1] == inputs.span.n_kv());
   assert(inputs.q->ne[2] == inputs.span.n_tokens);
   if (inputs.span.n_tokens == 1 && extra != AttentionExtra::kLse)

@@ -6,7 +6,8 @@
 namespace reprise {
 
 // Attention over a KV cache as one node of a graph, computed by kernels/decode_attention (a single
-// token) and kernels/prefill_attention (more of them, or where the lse is wanted).
+// token) and kernels/prefill_attention (more of them, or where the lse is wanted). Where the arena
+// has no kernels, plain_nodes.h takes their place, and there are no extras.
 struct AttentionInputs {
   ggml_tensor* q = nullptr;  // [n_embd_head, n_head, n_tokens] F32, contiguous
   ggml_tensor* k = nullptr;  // [n_embd_head, n_kv, n_head_kv], rows contiguous; any cache type

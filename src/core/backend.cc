@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/plain_nodes.h"
 #include "ggml-alloc.h"
 #include "ggml-cpu.h"
 
@@ -17,14 +18,34 @@ namespace {
 constexpr size_t kKeptPiece = 16384;
 constexpr size_t kMostNodes = size_t{1} << 20;  // some 400 MB of bookkeeping
 
-}  // namespace
-
-Backend::Backend(int32_t n_threads, WeightUse weights) : n_threads_(n_threads), weights_(weights) {
+int32_t checked_threads(int32_t n_threads) {
   if (n_threads < 0 || n_threads > 512) {
     throw Error(fmt::format("--threads {}: expected 1 to 512, or 0 for all cores", n_threads));
   }
-  if (n_threads_ == 0)
-    n_threads_ = static_cast<int32_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 512U));
+  if (n_threads > 0) return n_threads;
+  return static_cast<int32_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 512U));
+}
+
+}  // namespace
+
+Backend::Backend(int32_t n_threads, WeightUse weights, const Device& device)
+    : n_threads_(checked_threads(n_threads)), weights_(weights) {
+  if (device.kind == Device::Kind::kCuda) {
+    backend_ = start_cuda(device.index);
+    kernels_ = cuda_kernels();
+    return;
+  }
+  has_kernels_ = device.kind == Device::Kind::kCpu;
+  start_cpu();
+}
+
+Backend::Backend(int32_t n_threads, ggml_backend_t device, const DeviceKernels* kernels)
+    : n_threads_(checked_threads(n_threads)),
+      weights_(WeightUse::kAsIs),
+      kernels_(kernels),
+      backend_(device) {}
+
+void Backend::start_cpu() {
   backend_ = ggml_backend_cpu_init();
   if (backend_ == nullptr) throw Error("the CPU backend cannot be started: out of memory");
   ggml_threadpool_params params = ggml_threadpool_params_default(n_threads_);
@@ -37,7 +58,31 @@ Backend::Backend(int32_t n_threads, WeightUse weights) : n_threads_(n_threads), 
 
 Backend::~Backend() {
   ggml_backend_free(backend_);
-  ggml_threadpool_free(pool_);
+  if (pool_ != nullptr) ggml_threadpool_free(pool_);
+}
+
+ggml_backend_buffer_type_t Backend::buffer_type() const {
+  return ggml_backend_get_default_buffer_type(backend_);
+}
+
+KvPlacement Backend::kv_placement() const {
+  return {buffer_type(), has_kernels_ ? 1 : kPlainKvUnit, kernels_};
+}
+
+void Backend::check(ggml_cgraph* graph) const {
+  if (pool_ != nullptr) return;  // the CPU has a form of everything that is built
+  for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+    const ggml_tensor* node = ggml_graph_node(graph, i);
+    if (ggml_backend_supports_op(backend_, node)) continue;
+    std::string sources;
+    for (const ggml_tensor* source : node->src) {
+      if (source == nullptr) continue;
+      sources += fmt::format(" {}[{}, {}, {}]", ggml_type_name(source->type), source->ne[0],
+                             source->ne[1], source->ne[2]);
+    }
+    throw Error(fmt::format("{} has no {} of{}; use --device cpu, or another cache type",
+                            ggml_backend_name(backend_), ggml_op_desc(node), sources));
+  }
 }
 
 ggml_cplan Backend::plan(ggml_cgraph* graph) const {
@@ -55,12 +100,19 @@ ggml_cplan Backend::plan(ggml_cgraph* graph) const {
   return plan;
 }
 
-void Backend::reserve(ggml_cgraph* graph) const { plan(graph); }
+void Backend::reserve(ggml_cgraph* graph) const {
+  if (pool_ != nullptr) plan(graph);
+}
 
 void Backend::compute(ggml_cgraph* graph) const {
-  // What the CPU backend's own compute does, with scratch that reserve() can take beforehand.
-  ggml_cplan cplan = plan(graph);
-  const ggml_status status = ggml_graph_compute(graph, &cplan);
+  ggml_status status = GGML_STATUS_SUCCESS;
+  if (pool_ != nullptr) {
+    // What the CPU backend's own compute does, with scratch that reserve() can take beforehand.
+    ggml_cplan cplan = plan(graph);
+    status = ggml_graph_compute(graph, &cplan);
+  } else {
+    status = ggml_backend_graph_compute(backend_, graph);
+  }
   if (status != GGML_STATUS_SUCCESS) {
     throw Error(fmt::format("a compute pass failed: {}; lower --ctx if memory is short",
                             ggml_status_to_string(status)));
@@ -78,7 +130,7 @@ GraphArena::GraphArena(const Backend& backend, size_t n_nodes_max)
       ggml_tensor_overhead() * n_nodes_max + ggml_graph_overhead_custom(n_nodes_max, false);
   params.no_alloc = true;
   ctx_ = ggml_init(params);
-  allocator_ = ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend.get()));
+  allocator_ = ggml_gallocr_new(backend.buffer_type());
   if (ctx_ == nullptr || allocator_ == nullptr) throw Error("out of memory for a compute graph");
 }
 
@@ -90,6 +142,7 @@ GraphArena::~GraphArena() {
 void GraphArena::begin() {
   i_kept_ = 0;
   n_kept_bytes_ = 0;
+  masks_.clear();
   ggml_reset(ctx_);
   graph_ = ggml_new_graph_custom(ctx_, n_nodes_max_, false);
 }
@@ -126,12 +179,15 @@ ggml_tensor* GraphArena::view(ggml_backend_buffer_t buffer, void* data, ggml_typ
 }
 
 void GraphArena::allocate() {
+  backend_.check(graph_);
   if (!ggml_gallocr_alloc_graph(allocator_, graph_)) {
     throw Error("out of memory for the activations of a compute pass; lower --ctx");
   }
+  masks_.fill();
 }
 
 void GraphArena::reserve() {
+  backend_.check(graph_);
   if (!ggml_gallocr_reserve(allocator_, graph_)) {
     throw Error("out of memory for the activations of a compute pass; lower --ctx");
   }

@@ -7,6 +7,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/causal_masks.h"
+#include "core/device.h"
+#include "core/device_kernels.h"
+#include "core/kv_placement.h"
 #include "core/op_trace.h"
 #include "ggml-backend.h"
 #include "ggml.h"
@@ -23,12 +27,16 @@ enum class WeightUse : uint8_t {
   kAsIs,    // in ggml's kernel for the file's type, which rounds activations to 8 bits
 };
 
-// The CPU backend with one persistent thread pool: without one ggml would make and end threads at
-// every compute.
+// What computes graphs: the CPU with one persistent thread pool (without one ggml would make and
+// end threads at every compute), or another device through ggml's backend of it.
 class Backend {
  public:
-  // n_threads in 1..512; 0 takes the number of physical cores this process may use. Throws Error.
-  explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kExpand);
+  // n_threads in 1..512; 0 takes the number of physical cores this process may use. Throws Error,
+  // also when the device is not there.
+  explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kExpand,
+                   const Device& device = {});
+  // Any backend of ggml, which is freed with this object.
+  Backend(int32_t n_threads, ggml_backend_t device, const DeviceKernels* kernels);
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
@@ -39,19 +47,33 @@ class Backend {
   // Who is told when threads work on our nodes of the graphs built from now on; null: nobody.
   void set_trace(OpTrace* trace) { trace_ = trace; }
   OpTrace* trace() const { return trace_; }
+  // Whether graphs may hold nodes that run our own kernels; otherwise ggml's operations alone.
+  bool has_kernels() const { return has_kernels_; }
+  // Where the tensors of its graphs live. is_host(): the CPU may read them through their pointers.
+  ggml_backend_buffer_type_t buffer_type() const;
+  bool is_host() const { return ggml_backend_buft_is_host(buffer_type()); }
+  KvPlacement kv_placement() const;
+  // Of this device, to run between graphs; null where the CPU has its own, and where there are
+  // none.
+  const DeviceKernels* kernels() const { return kernels_; }
   // For others that compute in this process: two pools of spinning threads would fight for the
-  // cores.
+  // cores. Null on other devices than the CPU.
   ggml_threadpool* pool() const { return pool_; }
+  // Throws Error when the device has no form of one of the graph's operations.
+  void check(ggml_cgraph* graph) const;
   // Computes the graph, whose tensors must be allocated. Throws Error when ggml reports a failure.
   void compute(ggml_cgraph* graph) const;
   // Takes the scratch memory that computing the graph needs. Throws Error when it is not free.
   void reserve(ggml_cgraph* graph) const;
 
  private:
+  void start_cpu();
   ggml_cplan plan(ggml_cgraph* graph) const;
 
   int32_t n_threads_;
   WeightUse weights_;
+  bool has_kernels_ = false;
+  const DeviceKernels* kernels_ = nullptr;
   ggml_backend_t backend_ = nullptr;
   ggml_threadpool* pool_ = nullptr;
   OpTrace* trace_ = nullptr;
@@ -68,15 +90,22 @@ class GraphArena {
   GraphArena(const GraphArena&) = delete;
   GraphArena& operator=(const GraphArena&) = delete;
 
+  const Backend& backend() const { return backend_; }
   int32_t n_threads() const { return backend_.n_threads(); }
   WeightUse weight_use() const { return backend_.weight_use(); }
   OpTrace* trace() const { return backend_.trace(); }
+  bool has_kernels() const { return backend_.has_kernels(); }
+  ggml_backend_buffer_type_t buffer_type() const { return backend_.buffer_type(); }
   // Forgets the last graph and starts an empty one.
   void begin();
   ggml_context* ctx() const { return ctx_; }
   ggml_cgraph* graph() const { return graph_; }
   // An input of the graph, whose data may be set after allocate().
   ggml_tensor* input(ggml_type type, int64_t ne0, int64_t ne1 = 1);
+  // The mask [n_columns, span.n_tokens] F16 of CausalMasks, which allocate() fills.
+  ggml_tensor* causal_mask(const CausalSpan& span, int64_t n_columns) {
+    return masks_.get(ctx_, span, n_columns);
+  }
   // A tensor over memory of the caller: ne[0] values contiguous, nb1 and nb2 in bytes.
   ggml_tensor* view(ggml_backend_buffer_t buffer, void* data, ggml_type type,
                     const int64_t (&ne)[3], size_t nb1, size_t nb2);
@@ -90,7 +119,8 @@ class GraphArena {
     return values;
   }
   // Gives every tensor of the graph its place. Allocates memory, and lays it out anew, unless the
-  // last graph had the same nodes and none was smaller. Throws Error when memory is short.
+  // last graph had the same nodes and none was smaller. Throws Error when memory is short, or when
+  // the device cannot compute the graph.
   void allocate();
   // Makes place for this graph without using it: later graphs of the same nodes, none of them
   // larger, allocate nothing. Throws Error when memory is short.
@@ -108,6 +138,7 @@ class GraphArena {
   ggml_context* ctx_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   ggml_gallocr_t allocator_ = nullptr;
+  CausalMasks masks_;
 };
 
 }  // namespace reprise

@@ -122,7 +122,7 @@ ggml_tensor* token_node(GraphArena& arena, const FeedForward& layer, ggml_tensor
 
 ggml_tensor* feed_forward_nodes(GraphArena& arena, const FeedForward& layer, ggml_tensor* x,
                                 ggml_tensor* attention) {
-  if (x->ne[1] == 1) return token_node(arena, layer, x, attention);
+  if (x->ne[1] == 1 && arena.has_kernels()) return token_node(arena, layer, x, attention);
   ggml_context* ctx = arena.ctx();
   ggml_tensor* h = matmul_node(arena, layer.wo, attention);
   if (layer.bo != nullptr) h = ggml_add(ctx, h, layer.bo);

@@ -4,6 +4,7 @@
 
 #include <cassert>
 #include <cstring>
+#include <vector>
 
 #include "core/error.h"
 
@@ -22,16 +23,25 @@ void check_kv_shape(const KvShape& shape) {
 }
 
 KvBlock::KvBlock(const KvShape& shape, int32_t capacity, KvMemory& memory)
-    : shape_(shape), capacity_(capacity), counted_(memory, shape.entry_bytes() * capacity) {
+    : shape_(shape),
+      unit_(memory.placement().unit),
+      capacity_((capacity + unit_ - 1) / unit_ * unit_),
+      counted_(memory, shape.entry_bytes() * capacity_) {
   assert(capacity > 0);
-  buffer_.reset(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), n_bytes()));
+  ggml_backend_buffer_type_t type = memory.placement().buffer_type;
+  if (type == nullptr) type = ggml_backend_cpu_buffer_type();
+  buffer_.reset(ggml_backend_buft_alloc_buffer(type, n_bytes()));
   if (buffer_ == nullptr) {
     throw Error(
         fmt::format("KV cache: {} entries of a layer need {} bytes, which are not free; lower "
                     "--ctx or the budget",
-                    capacity, n_bytes()));
+                    capacity_, n_bytes()));
   }
   base_ = static_cast<std::byte*>(ggml_backend_buffer_get_base(buffer_.get()));
+  is_host_ = ggml_backend_buffer_is_host(buffer_.get());
+  kernels_ = memory.placement().kernels;
+  // Views may then span slots that hold nothing yet, which must not be NaN.
+  if (unit_ > 1) ggml_backend_buffer_clear(buffer_.get(), 0);
 }
 
 std::byte* KvBlock::k_row(int32_t g, int32_t slot) const {
@@ -77,12 +87,66 @@ void KvBlock::put(GraphArena& arena, int32_t first, ggml_tensor* k_new, ggml_ten
   store(v_new, v(arena, first, n));
 }
 
+ggml_tensor KvBlock::bytes_at(const std::byte* at, size_t n_bytes) const {
+  ggml_tensor bytes{};
+  bytes.type = GGML_TYPE_I8;
+  bytes.ne[0] = static_cast<int64_t>(n_bytes);
+  bytes.nb[0] = 1;
+  for (int i = 1; i < GGML_MAX_DIMS; ++i) {
+    bytes.ne[i] = 1;
+    bytes.nb[i] = n_bytes;
+  }
+  bytes.buffer = buffer_.get();
+  bytes.data = const_cast<std::byte*>(at);
+  return bytes;
+}
+
+void KvBlock::read(const std::byte* at, size_t n_bytes, std::byte* to) const {
+  if (is_host_) {
+    std::memcpy(to, at, n_bytes);
+    return;
+  }
+  const ggml_tensor bytes = bytes_at(at, n_bytes);
+  ggml_backend_tensor_get(&bytes, to, 0, n_bytes);
+}
+
+void KvBlock::write(std::byte* at, size_t n_bytes, const std::byte* from) {
+  if (is_host_) {
+    std::memcpy(at, from, n_bytes);
+    return;
+  }
+  ggml_tensor bytes = bytes_at(at, n_bytes);
+  ggml_backend_tensor_set(&bytes, from, 0, n_bytes);
+}
+
+void KvBlock::move(std::byte* to, const std::byte* from, size_t n_bytes) {
+  if (is_host_) {
+    std::memmove(to, from, n_bytes);
+    return;
+  }
+  std::vector<std::byte> copy(
+      n_bytes);  // the two may overlap, which a device's copy does not allow
+  read(from, n_bytes, copy.data());
+  write(to, n_bytes, copy.data());
+}
+
 void KvBlock::gather(int32_t g, std::span<const int32_t> slots, std::byte* k_rows,
                      std::byte* v_rows) const {
+  if (slots.empty()) return;
   const size_t row = shape_.row_bytes();
-  for (size_t i = 0; i < slots.size(); ++i) {
-    std::memcpy(k_rows + row * i, k_row(g, slots[i]), row);
-    std::memcpy(v_rows + row * i, v_row(g, slots[i]), row);
+  const auto n_from = [&](size_t i) {  // neighbours together: on a device every copy waits for it
+    size_t n = 1;
+    while (i + n < slots.size() && slots[i + n] == slots[i + n - 1] + 1) ++n;
+    return n;
+  };
+  if (kernels_ != nullptr && n_from(0) < slots.size()) {
+    kernels_->gather_rows(k_row(g, 0), v_row(g, 0), row, slots, k_rows, v_rows);
+    return;
+  }
+  for (size_t i = 0, n = 0; i < slots.size(); i += n) {
+    n = n_from(i);
+    read(k_row(g, slots[i]), row * n, k_rows + row * i);
+    read(v_row(g, slots[i]), row * n, v_rows + row * i);
   }
 }
 
@@ -90,22 +154,22 @@ void KvBlock::scatter(int32_t g, int32_t first, int32_t n, const std::byte* k_ro
                       const std::byte* v_rows) {
   if (n == 0) return;
   assert(first >= 0 && first + n <= capacity_);
-  std::memcpy(k_row(g, first), k_rows, shape_.row_bytes() * n);
-  std::memcpy(v_row(g, first), v_rows, shape_.row_bytes() * n);
+  write(k_row(g, first), shape_.row_bytes() * n, k_rows);
+  write(v_row(g, first), shape_.row_bytes() * n, v_rows);
 }
 
 void KvBlock::replace(int32_t g, int32_t to, int32_t from) {
   if (to == from) return;
-  std::memcpy(k_row(g, to), k_row(g, from), shape_.row_bytes());
-  std::memcpy(v_row(g, to), v_row(g, from), shape_.row_bytes());
+  move(k_row(g, to), k_row(g, from), shape_.row_bytes());
+  move(v_row(g, to), v_row(g, from), shape_.row_bytes());
 }
 
 void KvBlock::shift(int32_t to, int32_t from, int32_t n) {
   assert(to >= 0 && from >= 0 && to + n <= capacity_ && from + n <= capacity_);
   if (n == 0 || to == from) return;
   for (int32_t g = 0; g < shape_.n_head_kv; ++g) {
-    std::memmove(k_row(g, to), k_row(g, from), shape_.row_bytes() * n);
-    std::memmove(v_row(g, to), v_row(g, from), shape_.row_bytes() * n);
+    move(k_row(g, to), k_row(g, from), shape_.row_bytes() * n);
+    move(v_row(g, to), v_row(g, from), shape_.row_bytes() * n);
   }
 }
 

@@ -31,7 +31,8 @@ void check_kv_shape(const KvShape& shape);
 // v() and put(); everybody else moves whole rows with gather(), scatter() and replace().
 class KvBlock {
  public:
-  // Throws Error when memory is short.
+  // Room for `capacity` entries, or for more where the placement of `memory` says so. Throws Error
+  // when memory is short.
   KvBlock(const KvShape& shape, int32_t capacity, KvMemory& memory);
 
   const KvShape& shape() const { return shape_; }
@@ -41,19 +42,23 @@ class KvBlock {
   // Graph tensors over slots [first, first + n): [n_embd_head, n, n_head_kv].
   ggml_tensor* k(GraphArena& arena, int32_t first, int32_t n) const;
   ggml_tensor* v(GraphArena& arena, int32_t first, int32_t n) const;
+  // Entries that a view of slots [0, n) may span besides: capacities are multiples of it.
+  int32_t unit() const { return unit_; }
   // Adds the nodes that store k and v [n_embd_head, n_head_kv, n_tokens] F32 in slots [first, first
   // + n_tokens).
   void put(GraphArena& arena, int32_t first, ggml_tensor* k, ggml_tensor* v) const;
 
-  // Copies the rows in `slots` of KV head g to k_rows and v_rows, one after the other.
+  // Copies the rows in `slots` of KV head g to k_rows and v_rows in the CPU's memory, one after the
+  // other.
   void gather(int32_t g, std::span<const int32_t> slots, std::byte* k_rows,
               std::byte* v_rows) const;
   // Copies rows into slots first, first + 1, ... of KV head g.
   void scatter(int32_t g, int32_t first, int32_t n, const std::byte* k_rows,
                const std::byte* v_rows);
-  // Overwrites slot `to` of KV head g with slot `from`. Allocates nothing.
+  // Overwrites slot `to` of KV head g with slot `from`. Allocates nothing in the CPU's memory.
   void replace(int32_t g, int32_t to, int32_t from);
-  // Moves slots [from, from + n) of every KV head to [to, to + n). Allocates nothing.
+  // Moves slots [from, from + n) of every KV head to [to, to + n). Allocates nothing in the CPU's
+  // memory.
   void shift(int32_t to, int32_t from, int32_t n);
 
  private:
@@ -63,12 +68,20 @@ class KvBlock {
   std::byte* k_row(int32_t g, int32_t slot) const;
   std::byte* v_row(int32_t g, int32_t slot) const;
   ggml_tensor* view(GraphArena& arena, std::byte* first, int32_t n) const;
+  // Between the block and the CPU's memory; n_bytes from `at` on, which k_row() or v_row() gave.
+  ggml_tensor bytes_at(const std::byte* at, size_t n_bytes) const;
+  void read(const std::byte* at, size_t n_bytes, std::byte* to) const;
+  void write(std::byte* at, size_t n_bytes, const std::byte* from);
+  void move(std::byte* to, const std::byte* from, size_t n_bytes);
 
   KvShape shape_;
+  int32_t unit_;
   int32_t capacity_;
   KvBytes counted_;
   std::unique_ptr<ggml_backend_buffer, BufferFree> buffer_;
-  std::byte* base_ = nullptr;
+  std::byte* base_ = nullptr;  // of the buffer, in its own memory
+  bool is_host_ = true;        // the CPU may follow it
+  const DeviceKernels* kernels_;
 };
 
 }  // namespace reprise

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "support/distant_backend.h"
 
 namespace reprise {
 namespace {
@@ -36,15 +37,22 @@ Rows read(const KvBlock& block, int32_t g, const std::vector<int32_t>& slots) {
   return rows;
 }
 
-class KvBlockOfType : public ::testing::TestWithParam<ggml_type> {
+// The type of the cache, and whether it lies in memory that the CPU does not see.
+class KvBlockOfType : public ::testing::TestWithParam<std::tuple<ggml_type, bool>> {
  protected:
-  KvShape shape_{64, 3, GetParam()};
-  KvMemory memory_;
+  bool is_distant_ = std::get<1>(GetParam());
+  KvShape shape_{64, 3, std::get<0>(GetParam())};
+  std::unique_ptr<Backend> backend_ =
+      is_distant_
+          ? std::make_unique<Backend>(1, test::start_distant_backend(1), test::distant_kernels())
+          : std::make_unique<Backend>(1);
+  KvMemory memory_{backend_->kv_placement()};
 };
 
 TEST_P(KvBlockOfType, GathersWhatWasScattered) {
   KvBlock block(shape_, 10, memory_);
-  EXPECT_EQ(memory_.current(), shape_.entry_bytes() * 10);
+  EXPECT_EQ(block.capacity(), is_distant_ ? 256 : 10);
+  EXPECT_EQ(memory_.current(), shape_.entry_bytes() * block.capacity());
   const size_t row = shape_.row_bytes();
   for (int32_t g = 0; g < 3; ++g) {
     const auto k = random_rows(shape_, 4, 10 + g);
@@ -79,8 +87,7 @@ TEST_P(KvBlockOfType, ReplaceAndShiftMoveWholeEntries) {
 
 // What a graph stores with put() is what gather() and the graph's own views read.
 TEST_P(KvBlockOfType, PutStoresTheRoundedRows) {
-  const Backend backend(1);
-  GraphArena arena(backend);
+  GraphArena arena(*backend_);
   KvBlock block(shape_, 9, memory_);
   constexpr int32_t kTokens = 4;
   std::mt19937 rng(5);
@@ -93,8 +100,9 @@ TEST_P(KvBlockOfType, PutStoresTheRoundedRows) {
   block.put(arena, 2, ggml_reshape_3d(arena.ctx(), k, 64, 3, kTokens),
             ggml_reshape_3d(arena.ctx(), v, 64, 3, kTokens));
   arena.allocate();
-  std::memcpy(k->data, values.data(), values.size() * sizeof(float));
-  std::reverse_copy(values.begin(), values.end(), static_cast<float*>(v->data));
+  ggml_backend_tensor_set(k, values.data(), 0, ggml_nbytes(k));
+  const std::vector<float> mirrored_values(values.rbegin(), values.rend());
+  ggml_backend_tensor_set(v, mirrored_values.data(), 0, ggml_nbytes(v));
   arena.compute();
   std::vector<std::byte> want(shape_.row_bytes());
   for (int32_t g = 0; g < 3; ++g) {
@@ -113,9 +121,13 @@ TEST_P(KvBlockOfType, PutStoresTheRoundedRows) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, KvBlockOfType,
-                         ::testing::Values(GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0,
-                                           GGML_TYPE_Q4_0),
-                         [](const auto& info) { return ggml_type_name(info.param); });
+                         ::testing::Combine(::testing::Values(GGML_TYPE_F32, GGML_TYPE_F16,
+                                                              GGML_TYPE_Q8_0, GGML_TYPE_Q4_0),
+                                            ::testing::Bool()),
+                         [](const auto& info) {
+                           return std::string(ggml_type_name(std::get<0>(info.param))) +
+                                  (std::get<1>(info.param) ? "_distant" : "");
+                         });
 
 TEST(KvShape, RefusesWhatCannotBeCached) {
   EXPECT_THROW(check_kv_shape({64, 1, GGML_TYPE_Q6_K}), Error);

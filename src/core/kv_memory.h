@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/kv_placement.h"
+
 namespace reprise {
 
 // Counts the bytes that the KV cache of one sequence holds: blocks, staging, pages, orders and
-// scores. Everything that stores them takes a KvBytes from here.
+// scores. Everything that stores them takes a KvBytes from here. Says also where blocks live.
 class KvMemory {
  public:
+  explicit KvMemory(const KvPlacement& placement = {}) : placement_(placement) {}
+
+  const KvPlacement& placement() const { return placement_; }
   int64_t current() const { return current_; }
   int64_t peak() const { return peak_; }
   // The peak counts from now on.
@@ -18,6 +23,7 @@ class KvMemory {
   friend class KvBytes;
   void add(int64_t n_bytes) { peak_ = std::max(peak_, current_ += n_bytes); }
 
+  KvPlacement placement_;
   int64_t current_ = 0;
   int64_t peak_ = 0;
 };

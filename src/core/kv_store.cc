@@ -16,7 +16,8 @@ constexpr int32_t kGrowth = 256;  // entries by which a layer without a reservat
 
 }  // namespace
 
-KvStore::KvStore(const std::vector<KvLayerShape>& shapes) {
+KvStore::KvStore(const std::vector<KvLayerShape>& shapes, const KvPlacement& placement)
+    : memory_(std::make_unique<KvMemory>(placement)) {
   for (const KvLayerShape& shape : shapes) {
     check_kv_shape(shape.kv);
     layers_.emplace_back().shape = shape;
@@ -38,6 +39,7 @@ void KvStore::resize(Layer& layer, int32_t capacity) {
   const int32_t n_keep = layer.count;
   const int32_t old_capacity = layer.block ? layer.block->capacity() : 0;
   KvBlock block(kv, capacity, *memory_);
+  capacity = block.capacity();
   std::vector<int32_t> positions(static_cast<size_t>(kv.n_head_kv) * capacity);
   std::vector<std::byte> rows(2 * kv.row_bytes() * n_keep);
   std::vector<int32_t> slots(n_keep);

@@ -32,7 +32,7 @@ class KvStore {
   static constexpr int32_t kMaxPass = 512;
 
   // Throws Error when a shape cannot be cached.
-  explicit KvStore(const std::vector<KvLayerShape>& shapes);
+  explicit KvStore(const std::vector<KvLayerShape>& shapes, const KvPlacement& placement = {});
   KvStore(KvStore&&) = default;
   // Swaps: layers must go before the memory that counts them.
   KvStore& operator=(KvStore&& other) noexcept {
@@ -86,7 +86,7 @@ class KvStore {
   };
   void resize(Layer& layer, int32_t capacity);
 
-  std::unique_ptr<KvMemory> memory_ = std::make_unique<KvMemory>();
+  std::unique_ptr<KvMemory> memory_;
   std::vector<Layer> layers_;
 };
 

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "core/kernels/panel_matmul.h"
+#include "core/plain_nodes.h"
 #include "core/token_rows.h"
 #include "core/work_parts.h"
 
@@ -78,6 +79,7 @@ ggml_tensor* panels_node(GraphArena& arena, ggml_tensor* w, ggml_tensor* x) {
 void matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                   std::span<ggml_tensor*> y) {
   assert(w.size() == y.size() && w.size() < GGML_MAX_SRC && ggml_is_contiguous(x));
+  if (!arena.has_kernels()) return plain_matmul_nodes(arena, w, x, y);
   const int64_t n_tokens = x->ne[1];
   if (n_tokens == 1) {
     token_matmul_node(arena, {x, nullptr, 0, w, {}}, y);

@@ -14,7 +14,7 @@ namespace reprise {
 // - one: token_matmul_node, all of w in one node;
 // - enough to pay for the conversion of the weights, with WeightUse::kExpand and a type for which
 //   it is faster: kernels/panel_matmul;
-// - otherwise ggml's own product.
+// - otherwise, and everywhere where the arena has no kernels, ggml's own product.
 void matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                   std::span<ggml_tensor*> y);
 
@@ -40,7 +40,7 @@ std::array<ggml_tensor*, n> norm_matmul_nodes(GraphArena& arena,
                                               const std::array<ggml_tensor*, n>& bias,
                                               ggml_tensor* x, ggml_tensor* norm, float eps) {
   std::array<ggml_tensor*, n> y;
-  if (x->ne[1] == 1) {
+  if (x->ne[1] == 1 && arena.has_kernels()) {
     token_matmul_node(arena, {x, norm, eps, w, bias}, y);
     return y;
   }

@@ -25,7 +25,9 @@ constexpr int64_t kMaxVocab = 1 << 24;
 // Binds tensors of the file to the model, checking each shape.
 class DecoderLoader {
  public:
-  explicit DecoderLoader(std::shared_ptr<const GgufFile> file) : model_(new DecoderModel) {
+  DecoderLoader(std::shared_ptr<const GgufFile> file, ggml_backend_buffer_type_t memory)
+      : model_(new DecoderModel),
+        device_(memory != nullptr && !ggml_backend_buft_is_host(memory) ? memory : nullptr) {
     model_->file_ = std::move(file);
     model_->hparams_ = decoder_hparams(*model_->file_);
   }
@@ -38,7 +40,7 @@ class DecoderLoader {
     params.no_alloc = true;
     model_->ctx_ = ggml_init(params);
     if (model_->ctx_ == nullptr) throw Error(fmt::format("{}: out of memory", file.path()));
-    map(file.bytes());
+    if (device_ == nullptr) map(file.bytes());
 
     if (const GgufTensor* embd = file.find("token_embd.weight")) {
       if (embd->ne[1] > kMaxVocab) {
@@ -57,6 +59,7 @@ class DecoderLoader {
       model_->layers_.back().rope_freqs = hp.is_swa[il] ? nullptr : rope_freqs;
     }
     check_all_bound();
+    if (device_ != nullptr) upload();
     return std::shared_ptr<const DecoderModel>(model_.release());
   }
 
@@ -178,6 +181,10 @@ class DecoderLoader {
 
   void bind(ggml_tensor* tensor, std::span<const std::byte> data) {
     model_->n_weight_bytes_ += static_cast<int64_t>(data.size());
+    if (device_ != nullptr) {
+      uploads_.emplace_back(tensor, data);
+      return;
+    }
     ggml_backend_buffer_t buffer = mapped_;
     auto* pointer = const_cast<std::byte*>(data.data());
     if (reinterpret_cast<uintptr_t>(pointer) % kTensorAlignment != 0) {
@@ -194,13 +201,31 @@ class DecoderLoader {
     ggml_backend_tensor_alloc(buffer, tensor, pointer);
   }
 
+  void upload() {
+    ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors_from_buft(model_->ctx_, device_);
+    if (buffer == nullptr) {
+      throw Error(fmt::format(
+          "{}: the weights need {} bytes in the memory of {}, which are not free; use "
+          "a smaller model or --device cpu",
+          model_->file_->path(), model_->n_weight_bytes_, ggml_backend_buft_name(device_)));
+    }
+    ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    model_->buffers_.push_back(buffer);
+    for (const auto& [tensor, data] : uploads_) {
+      ggml_backend_tensor_set(tensor, data.data(), 0, data.size());
+    }
+  }
+
   std::unique_ptr<DecoderModel> model_;
+  ggml_backend_buffer_type_t device_;  // null: the weights stay in the file's pages
+  std::vector<std::pair<ggml_tensor*, std::span<const std::byte>>> uploads_;
   ggml_backend_buffer_t mapped_ = nullptr;
   std::set<std::string_view> bound_;  // tensors of the file that the model uses
 };
 
-std::shared_ptr<const DecoderModel> DecoderModel::load(std::shared_ptr<const GgufFile> file) {
-  return DecoderLoader(std::move(file)).load();
+std::shared_ptr<const DecoderModel> DecoderModel::load(std::shared_ptr<const GgufFile> file,
+                                                       ggml_backend_buffer_type_t memory) {
+  return DecoderLoader(std::move(file), memory).load();
 }
 
 DecoderModel::~DecoderModel() {

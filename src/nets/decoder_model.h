@@ -64,12 +64,14 @@ struct DecoderLayer {
   ggml_tensor* ffn_post_norm = nullptr;   // [n_embd]
 };
 
-// A decoder's weights, mapped from its GGUF file, and their sizes. Immutable after load; shared
-// between sessions.
+// A decoder's weights, mapped from its GGUF file or copied to a device, and their sizes. Immutable
+// after load; shared between sessions.
 class DecoderModel {
  public:
-  // Checks every tensor's presence and shape against the metadata. Throws Error.
-  static std::shared_ptr<const DecoderModel> load(std::shared_ptr<const GgufFile> file);
+  // Checks every tensor's presence and shape against the metadata. The weights stay in the file's
+  // pages, unless `memory` is not the CPU's: then they are copied there, once. Throws Error.
+  static std::shared_ptr<const DecoderModel> load(std::shared_ptr<const GgufFile> file,
+                                                  ggml_backend_buffer_type_t memory = nullptr);
   ~DecoderModel();
   DecoderModel(const DecoderModel&) = delete;
   DecoderModel& operator=(const DecoderModel&) = delete;

@@ -34,6 +34,8 @@ struct CausalSpan {
   int32_t n_tokens = 0;
   int32_t n_swa = 0;  // entries that a token of a sliding-window layer sees; 0: all
 
+  bool operator==(const CausalSpan&) const = default;
+
   int32_t n_kv() const { return n_held + n_tokens; }
   int32_t end(int32_t i_token) const { return n_held + i_token + 1; }
   int32_t begin(int32_t i_token) const {

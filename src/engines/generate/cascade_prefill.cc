@@ -36,10 +36,9 @@ std::vector<int32_t> chunk_bounds(int32_t n_tokens, int32_t n_window) {
 // The residual stream of all tokens between two layers: [n_embd, n_tokens] F32.
 class HiddenStates {
  public:
-  HiddenStates(int32_t n_embd, int32_t n_tokens)
+  HiddenStates(ggml_backend_buffer_type_t type, int32_t n_embd, int32_t n_tokens)
       : n_embd_(n_embd),
-        buffer_(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(),
-                                               sizeof(float) * n_embd * n_tokens),
+        buffer_(ggml_backend_buft_alloc_buffer(type, sizeof(float) * n_embd * n_tokens),
                 ggml_backend_buffer_free) {
     if (buffer_ == nullptr) {
       throw Error("out of memory for the hidden states of the prompt; shorten it");
@@ -71,7 +70,7 @@ class Cascade {
         n_tokens_(static_cast<int32_t>(tokens.size())),
         n_candidates_(n_tokens_ - plan_.n_window),
         bounds_(chunk_bounds(n_tokens_, plan_.n_window)),
-        hidden_(state.model->hparams().n_embd, n_tokens_) {
+        hidden_(state.arena.buffer_type(), state.model->hparams().n_embd, n_tokens_) {
     int32_t n_held = 0;
     for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
       if (!state.kv.shape(il).is_eligible()) continue;
@@ -136,9 +135,9 @@ class Cascade {
     if (!is_last_layer || is_last_chunk || wants_sum) {
       const KvView view = kv_view(arena, block, span);
       const bool wants_window = attention != nullptr && plan_.needs_window_stats && is_last_chunk;
+      const bool wants_lse = (wants_window || wants_sum) && arena.has_kernels();
       AttentionNode out = decoder_attention(
-          arena, model, qkv.q, view,
-          wants_window || wants_sum ? AttentionExtra::kLse : AttentionExtra::kNone);
+          arena, model, qkv.q, view, wants_lse ? AttentionExtra::kLse : AttentionExtra::kNone);
       if (wants_sum) attention->add_sum(arena, qkv.q, view, out.lse, n_held_);
       if (wants_window) attention->add_window(arena, qkv.q, view, out.lse, n_held_);
       if (is_last_layer && is_last_chunk) {
@@ -156,14 +155,14 @@ class Cascade {
     }
     arena.allocate();
     if (ids != nullptr) {
-      std::copy_n(tokens_.begin() + first, span.n_tokens, static_cast<int32_t*>(ids->data));
+      ggml_backend_tensor_set(ids, tokens_.data() + first, 0, ggml_nbytes(ids));
     }
-    auto* pos = static_cast<int32_t*>(batch.pos->data);
-    std::iota(pos, pos + span.n_tokens, state_.n_past + first);
+    set_positions(batch.pos, state_.n_past + first);
     arena.compute();
+    if (attention != nullptr) attention->measure(arena.backend());
     if (head != nullptr) {
-      const auto* data = static_cast<const float*>(head->data);
-      logits.assign(data, data + ggml_nelements(head));
+      logits.resize(ggml_nelements(head));
+      ggml_backend_tensor_get(head, logits.data(), 0, ggml_nbytes(head));
     }
     if (progress_) {
       progress_(int64_t{il} * n_tokens_ + bounds_[i_chunk + 1],

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <array>
 #include <cassert>
 #include <numeric>
 
@@ -32,7 +32,7 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
   ggml_tensor* ids = arena.input(GGML_TYPE_I32, n_tokens);
   const DecoderBatch batch{arena.input(GGML_TYPE_I32, n_tokens)};
   outputs.probs.assign(outputs.wants_probs ? n_layer : 0, nullptr);
-  const bool is_single = n_tokens == 1;
+  const bool is_single = n_tokens == 1 && arena.has_kernels();
   const DecoderTurns turns = is_single ? decoder_turns(arena, model, batch.pos) : DecoderTurns{};
   ggml_tensor* x = decoder_embed(arena, model, ids);
   for (int32_t il = 0; il < n_layer; ++il) {
@@ -114,6 +114,12 @@ void check_tokens(const DecoderModel& model, std::span<const int32_t> tokens) {
   }
 }
 
+void set_positions(ggml_tensor* pos, int32_t first) {
+  std::array<int32_t, KvStore::kMaxPass> values;
+  std::iota(values.begin(), values.begin() + pos->ne[0], first);
+  ggml_backend_tensor_set(pos, values.data(), 0, ggml_nbytes(pos));
+}
+
 void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutputs& outputs) {
   const DecoderModel& model = *state.model;
   const int32_t n_layer = model.hparams().n_layer;
@@ -134,9 +140,8 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
   const PassGraph pass = build_pass(
       state, n_tokens, [](const KvStore& kv, int32_t il) { return kv.count(il); }, outputs);
   state.arena.allocate();
-  std::copy(tokens.begin(), tokens.end(), static_cast<int32_t*>(pass.ids->data));
-  auto* pos = static_cast<int32_t*>(pass.pos->data);
-  std::iota(pos, pos + n_tokens, state.n_past);
+  set_positions(pass.pos, state.n_past);
+  ggml_backend_tensor_set(pass.ids, tokens.data(), 0, ggml_nbytes(pass.ids));
   state.arena.compute();
 
   for (int32_t il = 0; il < n_layer; ++il) state.kv.commit(il, n_tokens, state.n_past);
@@ -145,8 +150,8 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
     outputs.logits.clear();
     return;
   }
-  const auto* data = static_cast<const float*>(pass.logits->data);
-  outputs.logits.assign(data, data + ggml_nelements(pass.logits));
+  outputs.logits.resize(ggml_nelements(pass.logits));
+  ggml_backend_tensor_get(pass.logits, outputs.logits.data(), 0, ggml_nbytes(pass.logits));
 }
 
 }  // namespace reprise

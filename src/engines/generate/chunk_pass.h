@@ -25,6 +25,9 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
 // Tensors that a graph of any pass needs at most: the GraphArena of a DecoderState holds as many.
 size_t pass_nodes_max(const DecoderHparams& hp);
 
+// Fills the positions of a pass's tokens, [up to KvStore::kMaxPass] I32, from this one on.
+void set_positions(ggml_tensor* pos, int32_t first);
+
 // Throws Error when a token lies outside the vocabulary.
 void check_tokens(const DecoderModel& model, std::span<const int32_t> tokens);
 

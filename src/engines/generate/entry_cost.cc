@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -28,7 +27,7 @@ double attention_s(const DecoderModel& model, GraphArena& arena, const std::vect
     ggml_build_forward_expand(arena.graph(), decoder_attention(arena, model, rows, view).out);
   }
   arena.allocate();
-  std::memset(q->data, 0, ggml_nbytes(q));
+  ggml_backend_tensor_memset(q, 0, 0, ggml_nbytes(q));
   const auto start = std::chrono::steady_clock::now();
   arena.compute();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -38,7 +37,7 @@ double attention_s(const DecoderModel& model, GraphArena& arena, const std::vect
 
 double measure_entry_cost(const DecoderModel& model, const Backend& backend, const KvShape& shape) {
   GraphArena arena(backend);
-  KvMemory memory;
+  KvMemory memory(backend.kv_placement());
   std::vector<KvBlock> blocks;
   const std::vector<std::byte> zeros(shape.row_bytes() * kLong);
   for (int32_t i = 0; i < kLayers; ++i) {

@@ -47,7 +47,33 @@ void PromptAttention::add_node(GraphArena& arena, ggml_tensor* q, const KvView& 
 
 void PromptAttention::add_window(GraphArena& arena, ggml_tensor* q, const KvView& view,
                                  ggml_tensor* lse, int32_t first_entry) {
-  add_node(arena, q, view, lse, first_entry, run_window);
+  if (arena.has_kernels()) {
+    add_node(arena, q, view, lse, first_entry, run_window);
+    return;
+  }
+  keep_window(arena, q, view, first_entry);
+}
+
+// Copies the window's queries out of the graph, whose memory other nodes take over.
+void PromptAttention::keep_window(GraphArena& arena, ggml_tensor* q, const KvView& view,
+                                  int32_t first_entry) {
+  const int32_t n = shape_.n_window;
+  window_q_.reset(ggml_backend_buft_alloc_buffer(arena.buffer_type(), q->nb[2] * n));
+  if (window_q_ == nullptr) throw Error("out of memory for the queries of the observation window");
+  ggml_tensor* kept = arena.view(window_q_.get(), ggml_backend_buffer_get_base(window_q_.get()),
+                                 GGML_TYPE_F32, {q->ne[0], q->ne[1], n}, q->nb[1], q->nb[2]);
+  ggml_tensor* last = ggml_view_3d(arena.ctx(), q, q->ne[0], q->ne[1], n, q->nb[1], q->nb[2],
+                                   q->nb[2] * (view.span.n_tokens - n));
+  ggml_build_forward_expand(arena.graph(), ggml_cpy(arena.ctx(), last, kept));
+  unmeasured_ = {{kept, view.k, {view.span.n_kv() - n, n, 0}, shape_.scale}, first_entry};
+}
+
+void PromptAttention::measure(const Backend& backend) {
+  if (!unmeasured_) return;
+  const FirstThreadTimer timer(0, seconds_);
+  parts_[0] =
+      measure_window(backend, unmeasured_->pass, shape_.n_window, unmeasured_->first_entry, stats_);
+  unmeasured_.reset();
 }
 
 void PromptAttention::add_sum(GraphArena& arena, ggml_tensor* q, const KvView& view,

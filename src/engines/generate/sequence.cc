@@ -36,6 +36,20 @@ std::vector<KvLayerShape> kv_shapes(const DecoderHparams& hp, KvType type) {
   return shapes;
 }
 
+// ggml's own attention keeps no probabilities, so that nothing can be measured while it runs.
+void check_plan_without_kernels(const KvPlan& plan) {
+  if (plan.decode != KvDecode::kGrow && plan.budget.kind != Budget::Kind::kUnlimited) {
+    throw Error(
+        "the KV policy replaces entries while it decodes, which needs our kernels; use decode=grow "
+        "or --device cpu");
+  }
+  if (plan.needs_prompt_attention) {
+    throw Error(
+        "the KV policy adds up the attention of the whole prompt, which needs our kernels; use "
+        "cake, snapkv, pyramid or streaming, or --device cpu");
+  }
+}
+
 // Puts a sequence back to where it was when a prefill fails half-way.
 class Rollback {
  public:
@@ -70,9 +84,11 @@ class Rollback {
 Sequence::Sequence(const std::shared_ptr<const DecoderModel>& model, const Backend& backend,
                    std::shared_ptr<const KvPolicy> policy)
     : state_{model, GraphArena(backend, pass_nodes_max(model->hparams())),
-             KvStore(kv_shapes(model->hparams(), policy->plan().type))},
+             KvStore(kv_shapes(model->hparams(), policy->plan().type), backend.kv_placement())},
       policy_(std::move(policy)),
-      plan_(policy_->plan()) {}
+      plan_(policy_->plan()) {
+  if (!backend.has_kernels()) check_plan_without_kernels(plan_);
+}
 
 void Sequence::clear() {
   state_.kv.clear();

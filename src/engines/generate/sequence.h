@@ -49,7 +49,8 @@ struct SequenceState {
 // backend, one at a time.
 class Sequence {
  public:
-  // Throws Error when the policy's cache type does not fit the model.
+  // Throws Error when the policy's cache type does not fit the model, or when the policy needs what
+  // the backend's device cannot measure. The model's weights lie where the backend computes.
   Sequence(const std::shared_ptr<const DecoderModel>& model, const Backend& backend,
            std::shared_ptr<const KvPolicy> policy);
 

@@ -7,11 +7,12 @@
 
 namespace reprise {
 
-std::shared_ptr<const TextModel> TextModel::load(const std::string& name) {
+std::shared_ptr<const TextModel> TextModel::load(const std::string& name,
+                                                 ggml_backend_buffer_type_t memory) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   auto file = std::make_shared<const GgufFile>(GgufFile::open(find_model(name)));
-  auto decoder = DecoderModel::load(file);
+  auto decoder = DecoderModel::load(file, memory);
   const Clock::time_point mapped = Clock::now();
   Tokenizer tokenizer = Tokenizer::load(*file);
   const Clock::time_point end = Clock::now();

@@ -16,11 +16,13 @@ struct TextModel {
   std::shared_ptr<const GgufFile> file;
   std::shared_ptr<const DecoderModel> decoder;
   Tokenizer tokenizer;
-  double weights_s = 0;     // seconds to check and map the tensors
+  double weights_s = 0;     // seconds to check the tensors, and to map or copy them
   double vocabulary_s = 0;  // seconds for the vocabulary
 
-  // From a path or a name (find_model). Throws Error.
-  static std::shared_ptr<const TextModel> load(const std::string& name);
+  // From a path or a name (find_model), with the weights in this memory as DecoderModel::load says.
+  // Throws Error.
+  static std::shared_ptr<const TextModel> load(const std::string& name,
+                                               ggml_backend_buffer_type_t memory = nullptr);
 };
 
 // The template of --chat-template (a name or a file), or the model's own when `choice` is empty.
