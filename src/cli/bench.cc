@@ -88,7 +88,8 @@ int run_kv(const KvFlags& flags) {
   if (!backend.has_kernels()) {
     throw Error("bench kv compares with libllama on the CPU's cores; leave --device out");
   }
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
+  const std::shared_ptr<const TextModel> model =
+      TextModel::load(flags.model, flags.compute.weight_place(backend));
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;
   KvBenchEvents events;

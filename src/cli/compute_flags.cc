@@ -9,6 +9,13 @@ Backend ComputeFlags::backend() const {
                  Device::parse(device));
 }
 
+WeightPlace ComputeFlags::weight_place(const Backend& backend) const {
+  using Host = WeightPlace::Host;
+  return {backend.buffer_type(), mmap == "on"    ? Host::kMapped
+                                 : mmap == "off" ? Host::kCopied
+                                                 : Host::kAuto};
+}
+
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
   verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
       ->check(CLI::Range(1, 512));
@@ -16,6 +23,12 @@ void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
                   "how a prompt is multiplied with the weights: expand computes in F32, a part of "
                   "the weights at a time; as-is in the file's own type, as llama.cpp does")
       ->check(CLI::IsMember({"expand", "as-is"}))
+      ->capture_default_str();
+  verb.add_option("--mmap", flags.mmap,
+                  "whether weights stay in the file's pages (on) or are copied into large pages of "
+                  "their own (off), which decoding reads faster; auto copies where the system has "
+                  "large pages and four times as much memory is free")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   const auto check_device = [](const std::string& text) -> std::string {
     try {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/backend.h"
+#include "nets/decoder_model.h"
 
 namespace reprise {
 
@@ -12,11 +13,13 @@ namespace reprise {
 struct ComputeFlags {
   int32_t n_threads = 0;  // 0: all cores
   std::string weights = "expand";
-
+  std::string mmap = "auto";
   std::string device = "cpu";  // Device::parse takes it
 
   // Throws Error when the device is not there.
   Backend backend() const;
+  // Where that backend finds a model's weights.
+  WeightPlace weight_place(const Backend& backend) const;
 };
 
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags);

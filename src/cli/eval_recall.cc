@@ -257,7 +257,7 @@ void eval_recall(const RecallFlags& flags) {
   std::vector<NamedPolicy> policies = chosen_policies(flags);
   const Backend backend = flags.eval.compute.backend();
   const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.eval.model, backend.buffer_type());
+      TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
   const Questions questions = choose_questions(flags, *model, protocols);
   policies = equalized(flags, *model, backend, std::move(policies), questions);

@@ -209,7 +209,7 @@ void print_kv(const DecoderHparams& hp) {
 }
 
 void info(const InfoFlags& flags) {
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
+  const std::shared_ptr<const TextModel> model = TextModel::load(flags.model, {});
   if (flags.is_json) return print_json(*model);
   print_facts(*model);
   print_kv(model->decoder->hparams());

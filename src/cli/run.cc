@@ -134,7 +134,7 @@ int run(const RunFlags& flags) {
     backend.set_trace(&*trace);
   }
   const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.generate.model, backend.buffer_type());
+      TextModel::load(flags.generate.model, flags.generate.compute.weight_place(backend));
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
@@ -178,8 +178,8 @@ int run(const RunFlags& flags) {
     ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
     ledger.facts.push_back({"exec_to_first_graph_s", first_graph_s, ""});
     if (trace) {
-      ledger.facts.push_back({"decode_busy_share_of_threads",
-                              busy_s / (answer.decode_s * backend.n_threads()), ""});
+      ledger.facts.push_back(
+          {"decode_busy_share_of_threads", busy_s / (answer.decode_s * backend.n_threads()), ""});
       spans.add(*trace);
     }
     ledger.spans = spans.take();

@@ -22,6 +22,9 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+// Tells the system that these bytes of a mapped file are not needed soon. They stay readable.
+void drop_mapped_pages(std::span<const std::byte> bytes);
+
 // Programs call it once at start. The line names the mapped file whose pages vanished; a SIGBUS of
 // another origin ends the process as if there were no handler.
 void install_sigbus_handler();

@@ -17,6 +17,15 @@ ResidentMemory resident_memory() {
   return memory;
 }
 
+int64_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("MemAvailable:"))
+      return 1024 * std::atoll(line.c_str() + line.find(':') + 1);
+  }
+  return 0;
+}
+
 bool reset_peak_resident() {
   std::ofstream refs("/proc/self/clear_refs");
   refs << "5";  // proc(5): reset the peak resident set size

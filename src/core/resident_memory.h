@@ -12,6 +12,8 @@ struct ResidentMemory {
 
 // Zeros where /proc does not tell.
 ResidentMemory resident_memory();
+// Memory that the system could give to programs now, in bytes; 0 where /proc does not tell.
+int64_t available_memory();
 // The peak counts from now on. False when the kernel refuses.
 bool reset_peak_resident();
 

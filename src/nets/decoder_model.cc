@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/printable.h"
+#include "core/resident_memory.h"
 #include "ggml-cpu.h"
 
 namespace reprise {
@@ -25,9 +26,11 @@ constexpr int64_t kMaxVocab = 1 << 24;
 // Binds tensors of the file to the model, checking each shape.
 class DecoderLoader {
  public:
-  DecoderLoader(std::shared_ptr<const GgufFile> file, ggml_backend_buffer_type_t memory)
+  DecoderLoader(std::shared_ptr<const GgufFile> file, const WeightPlace& place)
       : model_(new DecoderModel),
-        device_(memory != nullptr && !ggml_backend_buft_is_host(memory) ? memory : nullptr) {
+        device_(place.memory != nullptr && !ggml_backend_buft_is_host(place.memory) ? place.memory
+                                                                                    : nullptr),
+        host_(place.host) {
     model_->file_ = std::move(file);
     model_->hparams_ = decoder_hparams(*model_->file_);
   }
@@ -40,7 +43,7 @@ class DecoderLoader {
     params.no_alloc = true;
     model_->ctx_ = ggml_init(params);
     if (model_->ctx_ == nullptr) throw Error(fmt::format("{}: out of memory", file.path()));
-    if (device_ == nullptr) map(file.bytes());
+    if (device_ == nullptr) place_on_host(file);
 
     if (const GgufTensor* embd = file.find("token_embd.weight")) {
       if (embd->ne[1] > kMaxVocab) {
@@ -179,6 +182,33 @@ class DecoderLoader {
     model_->buffers_.push_back(mapped_);
   }
 
+  void place_on_host(const GgufFile& file) {
+    const auto n_bytes = static_cast<int64_t>(file.bytes().size());
+    const bool copies =
+        host_ == WeightPlace::Host::kCopied ||
+        (host_ == WeightPlace::Host::kAuto && has_huge_pages() && 4 * n_bytes < available_memory());
+    if (!copies || !copy(file)) map(file.bytes());
+  }
+
+  // Copies all tensors, at the same distances from each other. False when memory is short.
+  bool copy(const GgufFile& file) {
+    size_t begin = file.bytes().size();
+    size_t end = 0;
+    for (const GgufTensor& tensor : file.tensors()) {
+      begin = std::min(begin, tensor.offset / kGgmlAlignment * kGgmlAlignment);
+      end = std::max(end, tensor.offset + tensor.n_bytes);
+    }
+    if (end <= begin) return false;
+    const std::span<const std::byte> bytes = file.bytes().subspan(begin, end - begin);
+    model_->copy_ = allocate_huge_pages(bytes.size());
+    if (model_->copy_ == nullptr) return false;
+    std::memcpy(model_->copy_.get(), bytes.data(), bytes.size());
+    drop_mapped_pages(bytes);
+    copied_from_ = bytes.data();
+    map({model_->copy_.get(), bytes.size()});
+    return true;
+  }
+
   void bind(ggml_tensor* tensor, std::span<const std::byte> data) {
     model_->n_weight_bytes_ += static_cast<int64_t>(data.size());
     if (device_ != nullptr) {
@@ -186,6 +216,8 @@ class DecoderLoader {
       return;
     }
     ggml_backend_buffer_t buffer = mapped_;
+    if (copied_from_ != nullptr)
+      data = {model_->copy_.get() + (data.data() - copied_from_), data.size()};
     auto* pointer = const_cast<std::byte*>(data.data());
     if (reinterpret_cast<uintptr_t>(pointer) % kTensorAlignment != 0) {
       const size_t size = (data.size() + kGgmlAlignment - 1) / kGgmlAlignment * kGgmlAlignment;
@@ -217,15 +249,17 @@ class DecoderLoader {
   }
 
   std::unique_ptr<DecoderModel> model_;
-  ggml_backend_buffer_type_t device_;  // null: the weights stay in the file's pages
+  ggml_backend_buffer_type_t device_;  // null: the weights stay on the host
+  WeightPlace::Host host_;
+  const std::byte* copied_from_ = nullptr;  // in the file; null without a copy
   std::vector<std::pair<ggml_tensor*, std::span<const std::byte>>> uploads_;
   ggml_backend_buffer_t mapped_ = nullptr;
   std::set<std::string_view> bound_;  // tensors of the file that the model uses
 };
 
 std::shared_ptr<const DecoderModel> DecoderModel::load(std::shared_ptr<const GgufFile> file,
-                                                       ggml_backend_buffer_type_t memory) {
-  return DecoderLoader(std::move(file), memory).load();
+                                                       const WeightPlace& place) {
+  return DecoderLoader(std::move(file), place).load();
 }
 
 DecoderModel::~DecoderModel() {

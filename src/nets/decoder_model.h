@@ -7,6 +7,7 @@
 
 #include "core/feed_forward_node.h"
 #include "core/gguf_file.h"
+#include "core/huge_pages.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 
@@ -64,14 +65,24 @@ struct DecoderLayer {
   ggml_tensor* ffn_post_norm = nullptr;   // [n_embd]
 };
 
-// A decoder's weights, mapped from its GGUF file or copied to a device, and their sizes. Immutable
-// after load; shared between sessions.
+// Where weights stand.
+struct WeightPlace {
+  enum class Host : uint8_t {
+    kMapped,  // in the file's pages: shared with other processes, read from disk when touched
+    kCopied,  // in memory of their own, in large pages, which decoding reads faster
+    kAuto,    // copied where the system has large pages and four times as much memory is free
+  };
+  ggml_backend_buffer_type_t memory = nullptr;  // a device's, to which they are copied; or null
+  Host host = Host::kMapped;                    // otherwise
+};
+
+// A decoder's weights and their sizes, as its GGUF file gives them. Immutable after load; shared
+// between sessions.
 class DecoderModel {
  public:
-  // Checks every tensor's presence and shape against the metadata. The weights stay in the file's
-  // pages, unless `memory` is not the CPU's: then they are copied there, once. Throws Error.
+  // Checks every tensor's presence and shape against the metadata. Throws Error.
   static std::shared_ptr<const DecoderModel> load(std::shared_ptr<const GgufFile> file,
-                                                  ggml_backend_buffer_type_t memory = nullptr);
+                                                  const WeightPlace& place = {});
   ~DecoderModel();
   DecoderModel(const DecoderModel&) = delete;
   DecoderModel& operator=(const DecoderModel&) = delete;
@@ -82,6 +93,7 @@ class DecoderModel {
   ggml_tensor* output_norm() const { return output_norm_; }  // [n_embd]
   ggml_tensor* output() const { return output_; }  // [n_embd, n_vocab]; tok_embd when tied
   int64_t n_weight_bytes() const { return n_weight_bytes_; }
+  bool has_copied_weights() const { return copy_ != nullptr; }  // in the CPU's memory
 
  private:
   DecoderModel() = default;
@@ -96,6 +108,7 @@ class DecoderModel {
   int64_t n_weight_bytes_ = 0;
   ggml_context* ctx_ = nullptr;
   std::vector<ggml_backend_buffer_t> buffers_;
+  HugePages copy_;  // of the file's tensors; null when they are mapped
   std::vector<std::unique_ptr<std::byte[], void (*)(std::byte*)>>
       copies_;  // tensors that were not aligned
 };

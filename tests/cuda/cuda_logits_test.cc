@@ -34,7 +34,7 @@ class CudaLogits : public ::testing::TestWithParam<std::string> {
                            path_);
     const auto file = std::make_shared<GgufFile>(GgufFile::open(path_));
     here_ = DecoderModel::load(file);
-    there_ = DecoderModel::load(file, cuda_->buffer_type());
+    there_ = DecoderModel::load(file, {cuda_->buffer_type()});
   }
   void TearDown() override { std::filesystem::remove(path_); }
 

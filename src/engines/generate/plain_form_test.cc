@@ -158,7 +158,7 @@ TEST_P(PlainFormOf, RunsOnADeviceWithMemoryOfItsOwn) {
   model_ = DecoderModel::load(file);
   const Backend distant(2, test::start_distant_backend(2), test::distant_kernels());
   ASSERT_FALSE(distant.is_host());
-  const auto there = DecoderModel::load(file, distant.buffer_type());
+  const auto there = DecoderModel::load(file, {distant.buffer_type()});
   EXPECT_EQ(there->n_weight_bytes(), model_->n_weight_bytes());
   for (const char* spec : {"full", "full:type=q8_0", "cake:budget=96,window=16",
                            "cake:budget=96,window=16,type=q8_0", "streaming:budget=80"}) {

@@ -8,11 +8,11 @@
 namespace reprise {
 
 std::shared_ptr<const TextModel> TextModel::load(const std::string& name,
-                                                 ggml_backend_buffer_type_t memory) {
+                                                 const WeightPlace& place) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   auto file = std::make_shared<const GgufFile>(GgufFile::open(find_model(name)));
-  auto decoder = DecoderModel::load(file, memory);
+  auto decoder = DecoderModel::load(file, place);
   const Clock::time_point mapped = Clock::now();
   Tokenizer tokenizer = Tokenizer::load(*file);
   const Clock::time_point end = Clock::now();

@@ -19,10 +19,10 @@ struct TextModel {
   double weights_s = 0;     // seconds to check the tensors, and to map or copy them
   double vocabulary_s = 0;  // seconds for the vocabulary
 
-  // From a path or a name (find_model), with the weights in this memory as DecoderModel::load says.
-  // Throws Error.
+  // From a path or a name (find_model). Throws Error.
   static std::shared_ptr<const TextModel> load(const std::string& name,
-                                               ggml_backend_buffer_type_t memory = nullptr);
+                                               const WeightPlace& place = {
+                                                   nullptr, WeightPlace::Host::kAuto});
 };
 
 // The template of --chat-template (a name or a file), or the model's own when `choice` is empty.
