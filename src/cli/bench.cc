@@ -11,6 +11,7 @@
 #include <span>
 
 #include "cli/compute_flags.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "core/atomic_file.h"
@@ -81,6 +82,7 @@ int run_kv(const KvFlags& flags) {
   const std::string text = read_text(flags.text);
   const Backend backend(flags.compute.n_threads, flags.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
+  explain_weights(*model->file, flags.compute);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;
   KvBenchEvents events;

@@ -11,7 +11,7 @@ namespace reprise {
 // How a verb that runs a model computes.
 struct ComputeFlags {
   int32_t n_threads = 0;  // 0: all cores
-  std::string weights = "expand";
+  std::string weights = "auto";
 
   WeightUse weight_use() const;
 };

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "cli/eval_flags.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "core/atomic_file.h"
@@ -123,6 +124,7 @@ void eval_ppl(const PplFlags& flags) {
       named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
   const Backend backend(flags.eval.compute.n_threads, flags.eval.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
+  explain_weights(*model->file, flags.eval.compute);
   const Contexts contexts = read_contexts(flags, *model);
   PerplexityEval eval(model->decoder, backend, policies, context_bos(model->tokenizer));
   Progress progress("scoring", "tokens", eval.n_read(contexts.n_ctx) * contexts.count());

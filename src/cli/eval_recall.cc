@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "cli/eval_flags.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "core/error.h"
@@ -256,6 +257,7 @@ void eval_recall(const RecallFlags& flags) {
   std::vector<NamedPolicy> policies = chosen_policies(flags);
   const Backend backend(flags.eval.compute.n_threads, flags.eval.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.eval.model);
+  explain_weights(*model->file, flags.eval.compute);
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
   const Questions questions = choose_questions(flags, *model, protocols);
   policies = equalized(flags, *model, backend, std::move(policies), questions);

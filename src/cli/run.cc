@@ -123,6 +123,7 @@ int run(const RunFlags& flags) {
   SpanRecorder spans;
   const Backend backend(flags.generate.compute.n_threads, flags.generate.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.generate.model);
+  explain_weights(*model->file, flags.generate.compute);
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
@@ -162,6 +163,8 @@ int run(const RunFlags& flags) {
     ledger.facts.push_back({"weights_s", model->weights_s, ""});
     ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
     ledger.facts.push_back({"exec_to_first_graph_s", first_graph_s, ""});
+    ledger.facts.push_back({"n_prompt_matrices_by_ggml",
+                            n_matrices_by_ggml(*model->file, flags.generate.compute), ""});
     ledger.spans = spans.take();
     print_ledger(ledger, flags.ledger);
     if (flags.ledger.kind == LedgerChoice::Kind::kVerify && !was_interrupted()) {

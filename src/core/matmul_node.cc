@@ -3,33 +3,15 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/kernels/panel_matmul.h"
+#include "core/prompt_matmul_node.h"
 #include "core/work_parts.h"
 #include "ggml-cpu.h"
 
 namespace reprise {
 namespace {
 
-// Tokens from which converting the weights costs less than it saves (docs/performance.md).
-constexpr int64_t kMinTokens = 32;
 constexpr int64_t kPartRows = 64;  // of W, for a single token
 constexpr int64_t kAlign = 16;     // values: scratch starts at a cache line
-
-// ggml multiplies K-quants with many tokens in integer kernels that are 1.5 to 2 times as fast as
-// F32
-// (`reprise bench kernels`); the other types it takes row by row.
-bool is_faster_in_panels(ggml_type type) {
-  switch (type) {
-    case GGML_TYPE_Q2_K:
-    case GGML_TYPE_Q3_K:
-    case GGML_TYPE_Q4_K:
-    case GGML_TYPE_Q5_K:
-    case GGML_TYPE_Q6_K:
-      return false;
-    default:
-      return has_panel_matmul(type);
-  }
-}
 
 int64_t aligned(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
@@ -43,24 +25,6 @@ struct MatmulWork {
     return static_cast<float*>(node->data) + scratch + scratch_size * ith;
   }
 };
-
-void run_panels(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
-  auto* work = static_cast<MatmulWork*>(work_pointer);
-  const ggml_tensor* x = dst->src[0];
-  const ggml_tensor* w = dst->src[1];
-  PanelMatmul m;
-  m.type = w->type;
-  m.w = static_cast<const std::byte*>(w->data);
-  m.row_bytes = w->nb[1];
-  m.n_in = w->ne[0];
-  m.n_out = w->ne[1];
-  m.n_tokens = x->ne[1];
-  m.x = static_cast<const float*>(x->data);
-  m.y = static_cast<float*>(dst->data);
-  const int64_t n_parts = panel_matmul_parts(m.n_out);
-  for (int64_t i; (i = work->parts.take()) < n_parts;)
-    panel_matmul_part(m, i, work->scratch_of(dst, ith));
-}
 
 // The results of the weights, which are the sources behind x, follow each other.
 void run_rows(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
@@ -139,25 +103,13 @@ void add_rows_node(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tens
 void matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                   std::span<ggml_tensor*> y) {
   assert(w.size() == y.size() && w.size() < GGML_MAX_SRC && ggml_is_contiguous(x));
-  const int64_t n_tokens = x->ne[1];
-  if (n_tokens == 1) {
-    size_t first = 0;
-    while (first < w.size()) {  // neighbours that want x rounded alike share a node
-      size_t end = first + 1;
-      while (end < w.size() && rounded_type_of(w[end]) == rounded_type_of(w[first])) ++end;
-      add_rows_node(arena, w.subspan(first, end - first), x, y.subspan(first, end - first));
-      first = end;
-    }
-    return;
-  }
-  for (size_t k = 0; k < w.size(); ++k) {
-    const bool expands = arena.weight_use() == WeightUse::kExpand && n_tokens >= kMinTokens &&
-                         is_faster_in_panels(w[k]->type);
-    y[k] = expands ? view_result(arena,
-                                 add_node(arena, x, w.subspan(k, 1), w[k]->ne[1] * n_tokens,
-                                          panel_matmul_scratch(), run_panels),
-                                 w[k]->ne[1], n_tokens, 0)
-                   : ggml_mul_mat(arena.ctx(), w[k], x);
+  if (x->ne[1] > 1) return prompt_matmul_nodes(arena, w, x, y);
+  size_t first = 0;
+  while (first < w.size()) {  // neighbours that want x rounded alike share a node
+    size_t end = first + 1;
+    while (end < w.size() && rounded_type_of(w[end]) == rounded_type_of(w[first])) ++end;
+    add_rows_node(arena, w.subspan(first, end - first), x, y.subspan(first, end - first));
+    first = end;
   }
 }
 

@@ -11,10 +11,7 @@ namespace reprise {
 // [n_in, n_tokens] F32, contiguous; y [n_out, n_tokens] F32. Which kernel computes it depends on
 // the number of tokens:
 // - one: ggml's dot products, all of `w` that round x alike in one node without a barrier inside;
-// - enough to pay for the conversion of the weights, with WeightUse::kExpand and a type for which
-// it
-//   is faster: kernels/panel_matmul;
-// - otherwise ggml's own product.
+// - several: core/prompt_matmul_node.
 void matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                   std::span<ggml_tensor*> y);
 
