@@ -10,15 +10,17 @@
 namespace reprise {
 namespace {
 
-// Tokens from which converting the weights to F32 costs less than it saves (docs/performance.md).
+// Tokens from which converting the weights to F32 costs less than it saves (docs/performance.md);
+// of F16 ggml has a product that is slower than F32 arithmetic by a third only.
 constexpr int64_t kMinF32Tokens = 32;
+constexpr int64_t kMinF32TokensOfF16 = 256;
 constexpr int64_t kRoundedTokens = 4;  // that a thread rounds at a time
 constexpr int64_t kAlign = 16;         // values: scratch starts at a cache line
 
 int64_t aligned(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
 // ggml multiplies K-quants with many tokens in integer kernels that are 1.5 to 2 times as fast as
-// F32 (`reprise bench kernels`); the other types it takes row by row.
+// F32; the other types it takes row by row (docs/performance.md).
 bool is_faster_in_f32(ggml_type type) {
   switch (type) {
     case GGML_TYPE_Q2_K:
@@ -152,9 +154,10 @@ PromptKernel prompt_kernel(WeightUse use, ggml_type type, int64_t n_tokens) {
   const bool has_integers =
       has_int_panel_matmul(type) && (use == WeightUse::kAuto || is_rounded_alike(type));
   if (use != WeightUse::kExpand && has_integers) return PromptKernel::kIntPanels;
-  if (use == WeightUse::kAsIs || n_tokens < kMinF32Tokens || !is_faster_in_f32(type))
-    return PromptKernel::kGgml;
-  return PromptKernel::kF32Panels;
+  const int64_t n_min = type == GGML_TYPE_F16 ? kMinF32TokensOfF16 : kMinF32Tokens;
+  return use != WeightUse::kAsIs && n_tokens >= n_min && is_faster_in_f32(type)
+             ? PromptKernel::kF32Panels
+             : PromptKernel::kGgml;
 }
 
 void prompt_matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,

@@ -31,7 +31,7 @@ TEST(PromptKernel, IsChosenByTable) {
       {GGML_TYPE_Q4_K, 512, kExpand, kGgml},    {GGML_TYPE_F16, 512, kExpand, kF32Panels},
       {GGML_TYPE_Q4_1, 2, kAuto, kIntPanels},   {GGML_TYPE_IQ4_NL, 512, kAuto, kIntPanels},
       {GGML_TYPE_Q4_K, 512, kAuto, kIntPanels}, {GGML_TYPE_Q6_K, 512, kAuto, kGgml},
-      {GGML_TYPE_F16, 31, kAuto, kGgml},        {GGML_TYPE_F16, 32, kAuto, kF32Panels},
+      {GGML_TYPE_F16, 255, kAuto, kGgml},       {GGML_TYPE_F16, 256, kAuto, kF32Panels},
       {GGML_TYPE_BF16, 512, kAuto, kF32Panels}, {GGML_TYPE_IQ2_XXS, 512, kAuto, kF32Panels}};
   for (const Row& row : kRows) {
     EXPECT_EQ(prompt_kernel(row.use, row.type, row.n_tokens), row.want)
@@ -93,7 +93,7 @@ TEST(PromptMatmulNode, GivesWhatItsKernelsGive) {
   constexpr int64_t kIn = 576;
   std::mt19937 rng(1);
   const std::array<Weights, 3> weights{Weights(GGML_TYPE_Q4_1, kIn, 200, rng),
-                                       Weights(GGML_TYPE_F16, kIn, 100, rng),
+                                       Weights(GGML_TYPE_BF16, kIn, 100, rng),
                                        Weights(GGML_TYPE_Q8_0, kIn, 49, rng)};
   for (const int32_t n_threads : {1, 3}) {
     const Backend backend(n_threads);
