@@ -11,6 +11,7 @@
 #include <span>
 
 #include "cli/compute_flags.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/usage_error.h"
@@ -90,6 +91,7 @@ int run_kv(const KvFlags& flags) {
   }
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.model, flags.compute.weight_place(backend));
+  explain_weights(*model->file, flags.compute);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;
   KvBenchEvents events;

@@ -65,6 +65,7 @@ class ChatSession {
         conversation_(model_, backend_, policy_,
                       chat_template_of(*model_, flags.generate.chat_template),
                       flags.generate.system) {
+    explain_weights(*model_->file, flags.generate.compute);
     check_answer_options(options_, *model_);
   }
 

@@ -4,9 +4,13 @@
 
 namespace reprise {
 
+WeightUse ComputeFlags::weight_use() const {
+  if (weights == "as-is") return WeightUse::kAsIs;
+  return weights == "expand" ? WeightUse::kExpand : WeightUse::kAuto;
+}
+
 Backend ComputeFlags::backend() const {
-  return Backend(n_threads, weights == "as-is" ? WeightUse::kAsIs : WeightUse::kExpand,
-                 Device::parse(device));
+  return Backend(n_threads, weight_use(), Device::parse(device));
 }
 
 WeightPlace ComputeFlags::weight_place(const Backend& backend) const {
@@ -20,9 +24,10 @@ void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
   verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
       ->check(CLI::Range(1, 512));
   verb.add_option("--weights", flags.weights,
-                  "how a prompt is multiplied with the weights: expand computes in F32, a part of "
-                  "the weights at a time; as-is in the file's own type, as llama.cpp does")
-      ->check(CLI::IsMember({"expand", "as-is"}))
+                  "how a prompt is multiplied with the weights: as-is computes with the file's "
+                  "integers and rounds activations to 8 bits, as llama.cpp does; expand in F32, a "
+                  "part of the weights at a time; auto takes the faster one for each weight type")
+      ->check(CLI::IsMember({"auto", "as-is", "expand"}))
       ->capture_default_str();
   verb.add_option("--mmap", flags.mmap,
                   "whether weights stay in the file's pages (on) or are copied into large pages of "

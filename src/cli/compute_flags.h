@@ -12,10 +12,11 @@ namespace reprise {
 // How a verb that runs a model computes.
 struct ComputeFlags {
   int32_t n_threads = 0;  // 0: all cores
-  std::string weights = "expand";
+  std::string weights = "auto";
   std::string mmap = "auto";
   std::string device = "cpu";  // Device::parse takes it
 
+  WeightUse weight_use() const;
   // Throws Error when the device is not there.
   Backend backend() const;
   // Where that backend finds a model's weights.

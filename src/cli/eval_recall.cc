@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "cli/eval_flags.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/usage_error.h"
@@ -258,6 +259,7 @@ void eval_recall(const RecallFlags& flags) {
   const Backend backend = flags.eval.compute.backend();
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
+  explain_weights(*model->file, flags.eval.compute);
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
   const Questions questions = choose_questions(flags, *model, protocols);
   policies = equalized(flags, *model, backend, std::move(policies), questions);

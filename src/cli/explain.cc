@@ -2,9 +2,43 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "core/prompt_matmul_node.h"
 #include "core/quantities.h"
 
 namespace reprise {
+namespace {
+
+constexpr int64_t kLongPromptTokens = 512;
+
+// The matrices of one type.
+struct WeightMatrices {
+  ggml_type type;
+  PromptKernel kernel;
+  int64_t n = 0;
+  int64_t n_bytes = 0;
+};
+
+std::vector<WeightMatrices> weight_matrices(const GgufFile& file, WeightUse use) {
+  std::vector<WeightMatrices> all;
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.ne[1] < 2) continue;  // norms and biases
+    auto same = std::ranges::find(all, tensor.type, &WeightMatrices::type);
+    if (same == all.end()) {
+      all.push_back({tensor.type, prompt_kernel(use, tensor.type, kLongPromptTokens)});
+      same = all.end() - 1;
+    }
+    ++same->n;
+    same->n_bytes += static_cast<int64_t>(tensor.n_bytes);
+  }
+  std::ranges::sort(all, std::greater(), &WeightMatrices::n_bytes);
+  return all;
+}
+
+}  // namespace
 
 void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std::string& policy) {
   if (plan.budget.kind == Budget::Kind::kUnlimited) return;
@@ -20,6 +54,21 @@ void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std:
                   format_count(report.kept[il]), format_count(report.n_tokens),
                   report.preference[i_eligible++]);
   }
+}
+
+void explain_weights(const GgufFile& file, const ComputeFlags& flags) {
+  for (const WeightMatrices& weights : weight_matrices(file, flags.weight_use())) {
+    spdlog::debug("--weights {}: {} ({} matrices, {}): prompts by {}", flags.weights,
+                  ggml_type_name(weights.type), weights.n, format_bytes(weights.n_bytes),
+                  prompt_kernel_name(weights.kernel));
+  }
+}
+
+int64_t n_matrices_by_ggml(const GgufFile& file, const ComputeFlags& flags) {
+  int64_t n = 0;
+  for (const WeightMatrices& weights : weight_matrices(file, flags.weight_use()))
+    if (weights.kernel == PromptKernel::kGgml) n += weights.n;
+  return n;
 }
 
 }  // namespace reprise

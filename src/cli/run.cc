@@ -135,6 +135,7 @@ int run(const RunFlags& flags) {
   }
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.generate.model, flags.generate.compute.weight_place(backend));
+  explain_weights(*model->file, flags.generate.compute);
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
@@ -177,6 +178,8 @@ int run(const RunFlags& flags) {
     ledger.facts.push_back({"weights_s", model->weights_s, ""});
     ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
     ledger.facts.push_back({"exec_to_first_graph_s", first_graph_s, ""});
+    ledger.facts.push_back({"n_prompt_matrices_by_ggml",
+                            n_matrices_by_ggml(*model->file, flags.generate.compute), ""});
     if (trace) {
       ledger.facts.push_back(
           {"decode_busy_share_of_threads", busy_s / (answer.decode_s * backend.n_threads()), ""});

@@ -20,11 +20,12 @@ struct ggml_threadpool;
 
 namespace reprise {
 
-// How products of the weights with many tokens at once are computed. A single token always reads
-// them as they are.
+// How products of the weights with several tokens at once are computed (core/prompt_matmul_node). A
+// single token always reads them as they are.
 enum class WeightUse : uint8_t {
+  kAuto,    // per weight type the faster of the two below
   kExpand,  // in F32, a part of the weights at a time
-  kAsIs,    // in ggml's kernel for the file's type, which rounds activations to 8 bits
+  kAsIs,    // the file's integers, with activations rounded to 8 bits as llama.cpp does
 };
 
 // What computes graphs: the CPU with one persistent thread pool (without one ggml would make and
@@ -33,7 +34,7 @@ class Backend {
  public:
   // n_threads in 1..512; 0 takes the number of physical cores this process may use. Throws Error,
   // also when the device is not there.
-  explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kExpand,
+  explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kAuto,
                    const Device& device = {});
   // Any backend of ggml, which is freed with this object.
   Backend(int32_t n_threads, ggml_backend_t device, const DeviceKernels* kernels);

@@ -11,8 +11,10 @@
 #include "core/backend.h"
 #include "core/error.h"
 #include "core/kernels/f32_peak.h"
+#include "core/kernels/int_panel_matmul.h"
 #include "core/kv_block.h"
 #include "core/matmul_node.h"
+#include "core/prompt_matmul_node.h"
 #include "core/read_bandwidth.h"
 
 namespace reprise {
@@ -123,14 +125,21 @@ class AttentionCase final : public Case {
   ggml_tensor* q_ = nullptr;
 };
 
+std::string product_name(PromptKernel kernel, int64_t n_tokens) {
+  if (kernel == PromptKernel::kGgml) return "ggml product";
+  if (n_tokens == 1) return "product";
+  return kernel == PromptKernel::kIntPanels ? "integer product" : "F32 product";
+}
+
+// A single token goes through matmul_node unless the kernel is ggml's.
 class ProductCase final : public Case {
  public:
-  ProductCase(const Backend& backend, ggml_type type, int64_t n_tokens, bool is_ggml)
-      : Case(backend, fmt::format("{} {} x {} token{}", is_ggml ? "ggml product" : "product",
+  ProductCase(const Backend& backend, ggml_type type, int64_t n_tokens, PromptKernel kernel)
+      : Case(backend, fmt::format("{} {} x {} token{}", product_name(kernel, n_tokens),
                                   ggml_type_name(type), n_tokens, n_tokens == 1 ? "" : "s")),
         n_tokens_(n_tokens),
         n_out_(n_tokens == 1 ? kOutOfToken : kOutOfPrompt),
-        is_ggml_(is_ggml),
+        kernel_(kernel),
         type_(type),
         buffer_(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(),
                                                ggml_row_size(type, kIn) * n_out_),
@@ -156,14 +165,16 @@ class ProductCase final : public Case {
     const size_t row = ggml_row_size(type_, kIn);
     ggml_tensor* w =
         arena_.view(buffer_.get(), weights(), type_, {kIn, n_out_, 1}, row, row * n_out_);
-    ggml_build_forward_expand(
-        arena_.graph(), is_ggml_ ? ggml_mul_mat(arena_.ctx(), w, x_) : matmul_node(arena_, w, x_));
+    const bool is_token = n_tokens_ == 1 && kernel_ != PromptKernel::kGgml;
+    ggml_build_forward_expand(arena_.graph(), is_token
+                                                  ? matmul_node(arena_, w, x_)
+                                                  : prompt_matmul_node(arena_, kernel_, w, x_));
   }
   void fill() override { fill_waves(x_); }
 
   int64_t n_tokens_;
   int64_t n_out_;
-  bool is_ggml_;
+  PromptKernel kernel_;
   ggml_type type_;
   std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_;
   ggml_tensor* x_ = nullptr;
@@ -201,15 +212,23 @@ std::vector<std::unique_ptr<Case>> all_cases(const Backend& backend) {
     cases.push_back(std::make_unique<AttentionCase>(backend, type, 1));
   for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0})
     cases.push_back(std::make_unique<AttentionCase>(backend, type, kPromptTokens));
-  for (const bool is_ggml : {false, true}) {
-    for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0})
-      cases.push_back(std::make_unique<ProductCase>(backend, type, 1, is_ggml));
-    for (const int64_t n_tokens : {32, 128, 512})
-      cases.push_back(std::make_unique<ProductCase>(backend, GGML_TYPE_Q4_1, n_tokens, is_ggml));
-    for (const ggml_type type :
-         {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q4_0, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-          GGML_TYPE_Q8_0, GGML_TYPE_IQ4_NL, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K})
-      cases.push_back(std::make_unique<ProductCase>(backend, type, kPromptTokens, is_ggml));
+  using enum PromptKernel;
+  const auto add_product = [&](ggml_type type, int64_t n_tokens, PromptKernel kernel) {
+    if (kernel == kIntPanels && !has_int_panel_matmul(type)) return;
+    cases.push_back(std::make_unique<ProductCase>(backend, type, n_tokens, kernel));
+  };
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0}) {
+    for (const PromptKernel kernel : {kIntPanels, kGgml}) add_product(type, 1, kernel);
+  }
+  for (const int64_t n_tokens : {8, 32, 128}) {
+    for (const PromptKernel kernel : {kIntPanels, kF32Panels, kGgml})
+      add_product(GGML_TYPE_Q4_1, n_tokens, kernel);
+  }
+  for (const ggml_type type :
+       {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0,
+        GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_IQ4_NL, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K}) {
+    for (const PromptKernel kernel : {kIntPanels, kF32Panels, kGgml})
+      add_product(type, kPromptTokens, kernel);
   }
   return cases;
 }
@@ -233,6 +252,7 @@ void measure(const Backend& backend, int32_t n_runs,
   const double most_flops = cases.front()->flops() / bench_sample(seconds.front()).median;
   const auto rate = [](const std::vector<double>& times, double amount) {
     std::vector<double> rates;
+    rates.reserve(times.size());
     for (const double s : times) rates.push_back(amount / s);
     return bench_sample(rates);
   };
@@ -285,8 +305,8 @@ BenchReport bench_kernels(const KernelBenchOptions& options,
       "The bound is the reading of memory by a plain summing loop for what counts in GB/s, and "
       "multiply-adds in the first cache for what counts in GFLOP/s, on the same threads in the "
       "same rounds.",
-      "ggml rounds activations to 8 bits for its products and computes them in integers: above "
-      "1 token its share of the F32 bound may exceed 1 on a CPU with fast integer products."};
+      "Integer products, ggml's among them, round activations to 8 bits: above 1 token their share "
+      "of the F32 bound may exceed 1 on a CPU with fast integer products."};
   const Backend all(options.n_threads);
   if (all.n_threads() > 1) measure(Backend(1), options.n_runs, on_run, report);
   measure(all, options.n_runs, on_run, report);

@@ -12,9 +12,8 @@ namespace reprise {
 // [n_in, n_tokens] F32, contiguous; y [n_out, n_tokens] F32. Which kernel computes it depends on
 // the number of tokens:
 // - one: token_matmul_node, all of w in one node;
-// - enough to pay for the conversion of the weights, with WeightUse::kExpand and a type for which
-//   it is faster: kernels/panel_matmul;
-// - otherwise, and everywhere where the arena has no kernels, ggml's own product.
+// - several: core/prompt_matmul_node;
+// and ggml's own product where the arena has no kernels.
 void matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                   std::span<ggml_tensor*> y);
 

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -92,6 +93,18 @@ class Models(unittest.TestCase):
         tiny_gguf.write(self.models / "tiny.gguf")
         stdout, _ = self.run_program("run", "TINY", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "-q")
         self.assertTrue(stdout.endswith("\n"))
+
+    def test_run_says_how_prompts_are_multiplied(self):
+        tiny_gguf.write(self.models / "tiny.gguf")
+        run = ("run", "tiny", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "--ledger", "json", "-v")
+        for weights, kernel in (("auto", "F32 panels"), ("expand", "F32 panels"), ("as-is", "ggml's product")):
+            _, stderr = self.run_program(*run, "--weights", weights)
+            self.assertRegex(stderr, rf"--weights {weights}: f32 \(\d+ matrices, [^)]+\): prompts by {kernel}")
+            n_by_ggml = int(re.search(r'"n_prompt_matrices_by_ggml": (\d+)', stderr).group(1))
+            self.assertEqual(n_by_ggml > 0, weights == "as-is")
+        line = self.refusal("run", "tiny", "-p", "x", "--weights", "f16", code=2)
+        for choice in ("auto", "as-is", "expand"):
+            self.assertIn(choice, line)
 
     def test_unknown_models_are_refused_with_what_to_do(self):
         tiny_gguf.write(self.models / "tiny.gguf")

@@ -9,12 +9,12 @@
 
 #include <hwy/highway.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "core/kernels/int_dot-inl.h"
+#include "core/kernels/quant_blocks-inl.h"
 #include "core/kernels/rows-inl.h"
 #include "core/kernels/tile_product-inl.h"
 #include "ggml.h"
@@ -24,74 +24,8 @@ namespace reprise::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-inline constexpr int32_t kBlock = 32;  // values behind one scale
-
-// ggml's blocks. A weight is scale * (q - kZero) + min, with q in 0..31, or scale * q with signed
-// q. Byte j of 4-bit values holds values j (low) and j + 16 (high); bit i of the word kHighAt is
-// bit 4 of value i. Offsets of 0: the block has none.
-struct Q4_0Blocks {
-  static constexpr ggml_type kType = GGML_TYPE_Q4_0;
-  static constexpr size_t kBytes = 18, kMinAt = 0, kHighAt = 0, kValuesAt = 2;
-  static constexpr int32_t kZero = 8;
-  static constexpr bool kIsSigned = false;
-};
-struct Q4_1Blocks {
-  static constexpr ggml_type kType = GGML_TYPE_Q4_1;
-  static constexpr size_t kBytes = 20, kMinAt = 2, kHighAt = 0, kValuesAt = 4;
-  static constexpr int32_t kZero = 0;
-  static constexpr bool kIsSigned = false;
-};
-struct Q5_0Blocks {
-  static constexpr ggml_type kType = GGML_TYPE_Q5_0;
-  static constexpr size_t kBytes = 22, kMinAt = 0, kHighAt = 2, kValuesAt = 6;
-  static constexpr int32_t kZero = 16;
-  static constexpr bool kIsSigned = false;
-};
-struct Q5_1Blocks {
-  static constexpr ggml_type kType = GGML_TYPE_Q5_1;
-  static constexpr size_t kBytes = 24, kMinAt = 2, kHighAt = 4, kValuesAt = 8;
-  static constexpr int32_t kZero = 0;
-  static constexpr bool kIsSigned = false;
-};
-struct Q8_0Blocks {
-  static constexpr ggml_type kType = GGML_TYPE_Q8_0;
-  static constexpr size_t kBytes = 34, kMinAt = 0, kHighAt = 0, kValuesAt = 2;
-  static constexpr int32_t kZero = 0;
-  static constexpr bool kIsSigned = true;
-};
-struct Iq4NlBlocks {
-  static constexpr ggml_type kType = GGML_TYPE_IQ4_NL;
-  static constexpr size_t kBytes = 18, kMinAt = 0, kHighAt = 0, kValuesAt = 2;
-  static constexpr int32_t kZero = 0;
-  static constexpr bool kIsSigned = true;
-};
-
-// What the 4 bits of IQ4_NL stand for.
-inline constexpr std::array<int8_t, 16> kIq4NlValues = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                                        1,    13,   25,  38,  53,  69,  89,  113};
-
-#if HWY_TARGET == HWY_SCALAR
-
-// The integers of a block in their order, less kZero.
-template <class Blocks>
-void unpack_block(const std::byte* block, int8_t* q) {
-  const auto* values = reinterpret_cast<const uint8_t*>(block + Blocks::kValuesAt);
-  if constexpr (Blocks::kType == GGML_TYPE_Q8_0) {
-    std::memcpy(q, values, kBlock);
-    return;
-  }
-  uint32_t high = 0;
-  if (Blocks::kHighAt != 0) std::memcpy(&high, block + Blocks::kHighAt, sizeof(high));
-  for (int32_t i = 0; i < kBlock; ++i) {
-    const int32_t low = i < 16 ? values[i] & 15 : values[i - 16] >> 4;
-    q[i] = Blocks::kType == GGML_TYPE_IQ4_NL
-               ? kIq4NlValues[low]
-               : static_cast<int8_t>((low | static_cast<int32_t>((high >> i) & 1U) << 4) -
-                                     Blocks::kZero);
-  }
-}
-
-#else
+// The scalar target packs nothing: it unpacks block by block.
+#if HWY_TARGET != HWY_SCALAR
 
 // A panel holds blocks one after the other. Each is kVecs vectors of scales, as many of minima if
 // the type has some, and then for every four inputs kVecs vectors whose lanes of 32 bits are rows.
@@ -102,7 +36,9 @@ inline constexpr size_t kGroupBytes = kVecs * kVecBytes;
 inline constexpr int32_t kGroups = kBlock / 4;
 
 template <class Blocks>
-inline constexpr size_t kPanelBlockBytes = kGroupBytes*(kGroups + (Blocks::kMinAt != 0 ? 2 : 1));
+inline constexpr size_t kScaleBytes = (Blocks::kMinAt != 0 ? 2 : 1) * kGroupBytes;
+template <class Blocks>
+inline constexpr size_t kPanelBlockBytes = kScaleBytes<Blocks> + (kGroups * kGroupBytes);
 
 // 16 bytes of every fourth row.
 template <class D>
@@ -138,18 +74,41 @@ HWY_INLINE void load_words(const std::byte* from, size_t row_bytes, hn::Vec<I32>
 // 4 bytes of kLanes rows.
 HWY_INLINE hn::Vec<I32> load_row_words(const std::byte* from, size_t row_bytes) {
   const I32 d;
-  const auto offsets = hn::Mul(hn::Iota(d, 0), hn::Set(d, static_cast<int32_t>(row_bytes)));
-  return hn::GatherOffset(d, reinterpret_cast<const int32_t*>(from), offsets);
+  if constexpr (kLanes > 4) {
+    const auto offsets = hn::Mul(hn::Iota(d, 0), hn::Set(d, static_cast<int32_t>(row_bytes)));
+    return hn::GatherOffset(d, reinterpret_cast<const int32_t*>(from), offsets);
+  }
+  // Targets without a gather of their own; Highway's wants aligned words.
+  HWY_ALIGN int32_t words[kLanes];
+  for (int32_t r = 0; r < kLanes; ++r)
+    std::memcpy(words + r, from + row_bytes * r, sizeof(int32_t));
+  return hn::Load(d, words);
 }
 
-// The F16 numbers in the lower half of each lane.
-HWY_INLINE void store_scales(hn::Vec<I32> words, std::byte* to) {
-  const F32 d;
+// The F16 numbers in the lower and in the upper half of each lane.
+HWY_INLINE hn::Vec<F32> lower_f16(hn::Vec<I32> words) {
   const hn::Rebind<uint16_t, F32> d16;
   HWY_ALIGN uint16_t bits[kLanes];
   hn::Store(hn::DemoteTo(d16, hn::And(words, hn::Set(I32(), 0xFFFF))), d16, bits);
-  hn::StoreU(F16Rows::load(d, reinterpret_cast<const std::byte*>(bits), 0), d,
-             reinterpret_cast<float*>(to));
+  return F16Rows::load(F32(), reinterpret_cast<const std::byte*>(bits), 0);
+}
+
+HWY_INLINE hn::Vec<F32> upper_f16(hn::Vec<I32> words) {
+  const hn::RebindToUnsigned<I32> d;
+  return lower_f16(hn::BitCast(I32(), hn::ShiftRight<16>(hn::BitCast(d, words))));
+}
+
+// Vector v of a panel's block: its scales, its minima and, after them, its groups of four inputs.
+HWY_INLINE void store_scales(hn::Vec<F32> scales, std::byte* to) {
+  hn::StoreU(scales, F32(), reinterpret_cast<float*>(to));
+}
+HWY_INLINE void store_group(hn::Vec<I32> q, std::byte* groups, int32_t g) {
+  const I8 d;
+  hn::StoreU(hn::BitCast(d, q), d, reinterpret_cast<int8_t*>(groups + g * kGroupBytes));
+}
+
+HWY_INLINE hn::Vec<I32> low_halves(hn::Vec<I32> v) {  // of the bytes
+  return hn::And(v, hn::Set(I32(), 0x0F0F0F0F));
 }
 
 // Bits [4 g, 4 g + 4) of each lane as bit 4 of its bytes.
@@ -161,41 +120,29 @@ HWY_INLINE hn::Vec<I32> fifth_bits(hn::Vec<I32> high, int32_t g) {
 
 // A block of kLanes rows, `from` being that of the first, into vector v of a panel's block.
 template <class Blocks>
-HWY_INLINE void pack_block(const std::byte* from, size_t row_bytes, int32_t v, std::byte* to) {
+HWY_INLINE void pack_block(const std::byte* from, size_t row_bytes, std::byte* to) {
   const I32 d;
   const I8 bytes;
-  const hn::RebindToUnsigned<I32> unsigned_words;
-  to += v * kVecBytes;
   const auto scales = load_row_words(from, row_bytes);
-  store_scales(scales, to);
-  to += kGroupBytes;
-  if constexpr (Blocks::kMinAt != 0) {
-    static_assert(Blocks::kMinAt == 2);
-    store_scales(hn::BitCast(d, hn::ShiftRight<16>(hn::BitCast(unsigned_words, scales))), to);
-    to += kGroupBytes;
-  }
-  const auto store = [&](int32_t g, hn::Vec<I32> q) {
-    hn::StoreU(hn::BitCast(bytes, q), bytes, reinterpret_cast<int8_t*>(to + g * kGroupBytes));
-  };
+  store_scales(lower_f16(scales), to);
+  if constexpr (Blocks::kMinAt != 0) store_scales(upper_f16(scales), to + kGroupBytes);
+  std::byte* groups = to + kScaleBytes<Blocks>;
   hn::Vec<I32> four[4];
   load_words(from + Blocks::kValuesAt, row_bytes, four);
   if constexpr (Blocks::kType == GGML_TYPE_Q8_0) {
     hn::Vec<I32> last[4];
     load_words(from + Blocks::kValuesAt + 16, row_bytes, last);
     for (int32_t g = 0; g < 4; ++g) {
-      store(g, hn::BitCast(d, biased(hn::BitCast(bytes, four[g]))));
-      store(g + 4, hn::BitCast(d, biased(hn::BitCast(bytes, last[g]))));
+      store_group(hn::BitCast(d, biased(hn::BitCast(bytes, four[g]))), groups, g);
+      store_group(hn::BitCast(d, biased(hn::BitCast(bytes, last[g]))), groups, g + 4);
     }
     return;
   }
   auto high = hn::Zero(d);
-  if constexpr (Blocks::kHighAt != 0) {
-    high = load_row_words(from + Blocks::kHighAt, row_bytes);
-  }
-  const auto low_half = hn::Set(d, 0x0F0F0F0F);
+  if constexpr (Blocks::kHighAt != 0) high = load_row_words(from + Blocks::kHighAt, row_bytes);
   for (int32_t g = 0; g < 4; ++g) {
-    auto first = hn::And(four[g], low_half);
-    auto last = hn::And(hn::ShiftRight<4>(four[g]), low_half);
+    auto first = low_halves(four[g]);
+    auto last = low_halves(hn::ShiftRight<4>(four[g]));
     if constexpr (Blocks::kHighAt != 0) {
       first = hn::Or(first, fifth_bits(high, g));
       last = hn::Or(last, fifth_bits(high, g + 4));
@@ -205,12 +152,77 @@ HWY_INLINE void pack_block(const std::byte* from, size_t row_bytes, int32_t v, s
       first = hn::BitCast(d, biased(hn::TableLookupBytes(table, hn::BitCast(bytes, first))));
       last = hn::BitCast(d, biased(hn::TableLookupBytes(table, hn::BitCast(bytes, last))));
     }
-    store(g, first);
-    store(g + 4, last);
+    store_group(first, groups, g);
+    store_group(last, groups, g + 4);
   }
 }
 
-#endif  // HWY_TARGET == HWY_SCALAR
+// Numbers of 6 bits of block k, one a byte: `first` holds those of blocks 0 to 3 and, above them,
+// the upper two bits of blocks 4 to 7, of which `others` holds the lower four.
+HWY_INLINE hn::Vec<F32> six_bits(hn::Vec<I32> first, hn::Vec<I32> others, int32_t k) {
+  const I32 d;
+  const int32_t at = 8 * (k % 4);
+  auto six = hn::And(hn::ShiftRightSame(first, at), hn::Set(d, 63));
+  if (k >= 4) {
+    const auto upper = hn::And(hn::ShiftRightSame(first, at + 6), hn::Set(d, 3));
+    six = hn::Or(hn::And(hn::ShiftRightSame(others, at), hn::Set(d, 15)), hn::ShiftLeft<4>(upper));
+  }
+  return hn::ConvertTo(F32(), six);
+}
+
+// The same for types of 8 blocks, into 8 blocks of a panel.
+template <class Blocks>
+HWY_INLINE void pack_eight_blocks(const std::byte* from, size_t row_bytes, std::byte* to) {
+  const I32 d;
+  hn::Vec<I32> head[4];
+  load_words(from, row_bytes, head);
+  const auto scale = lower_f16(head[0]);
+  const auto min = hn::Neg(upper_f16(head[0]));
+  for (int32_t k = 0; k < 8; ++k) {
+    std::byte* block = to + kPanelBlockBytes<Blocks> * k;
+    store_scales(hn::Mul(scale, six_bits(head[1], head[3], k)), block);
+    store_scales(hn::Mul(min, six_bits(head[2], hn::ShiftRight<4>(head[3]), k)),
+                 block + kGroupBytes);
+  }
+  for (int32_t half = 0; half < 2; ++half) {
+    hn::Vec<I32> high[4];
+    if constexpr (Blocks::kHighAt != 0)
+      load_words(from + Blocks::kHighAt + 16 * half, row_bytes, high);
+    for (int32_t k = 0; k < 8; k += 2) {
+      hn::Vec<I32> four[4];
+      load_words(from + Blocks::kValuesAt + kBlock / 2 * k + 16 * half, row_bytes, four);
+      std::byte* groups = to + kPanelBlockBytes<Blocks> * k + kScaleBytes<Blocks>;
+      for (int32_t g = 0; g < 4; ++g) {
+        auto even = low_halves(four[g]);
+        auto odd = low_halves(hn::ShiftRight<4>(four[g]));
+        if constexpr (Blocks::kHighAt != 0) {
+          const auto fifth = hn::Set(d, 0x01010101);
+          const auto bits = hn::ShiftRightSame(high[g], k);
+          even = hn::Or(even, hn::ShiftLeft<4>(hn::And(bits, fifth)));
+          odd = hn::Or(odd, hn::ShiftLeft<4>(hn::And(hn::ShiftRight<1>(bits), fifth)));
+        }
+        store_group(even, groups, 4 * half + g);
+        store_group(odd, groups + kPanelBlockBytes<Blocks>, 4 * half + g);
+      }
+    }
+  }
+}
+
+// n blocks of a row; n is a multiple of Blocks::kBlocks.
+template <class Blocks>
+HWY_INLINE void pack_rows(const std::byte* from, size_t row_bytes, int64_t n, int32_t v,
+                          std::byte* panel) {
+  std::byte* to = panel + v * kVecBytes;
+  for (int64_t b = 0; b < n; b += Blocks::kBlocks, from += Blocks::kBytes) {
+    if constexpr (Blocks::kBlocks == 1) {
+      pack_block<Blocks>(from, row_bytes, to + kPanelBlockBytes<Blocks> * b);
+    } else {
+      pack_eight_blocks<Blocks>(from, row_bytes, to + kPanelBlockBytes<Blocks> * b);
+    }
+  }
+}
+
+#endif  // HWY_TARGET != HWY_SCALAR
 
 }  // namespace reprise::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

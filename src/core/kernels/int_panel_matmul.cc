@@ -52,14 +52,12 @@ void part_of_type(const IntPanelMatmul& m, int64_t i_part, std::byte* /*scratch*
   for (int64_t t = 0; t < m.n_tokens; ++t) {
     float sum = 0;
     for (int64_t b = 0; b < n_blocks; ++b) {
-      const std::byte* block = row + Blocks::kBytes * b;
+      const UnpackedBlock w = unpack_block<Blocks>(row, b);
       const RoundedBlock& x = m.x[t * n_blocks + b];
-      int8_t q[kBlock];
-      unpack_block<Blocks>(block, q);
       int32_t dot = 0;
-      for (int32_t i = 0; i < kBlock; ++i) dot += q[i] * x.q[i];
-      sum += static_cast<float>(dot) * scale_of(block) * x.scale;
-      if (Blocks::kMinAt != 0) sum += scale_of(block + Blocks::kMinAt) * x.sum;
+      for (int32_t i = 0; i < kBlock; ++i) dot += w.q[i] * x.q[i];
+      sum += static_cast<float>(dot) * w.scale * x.scale;
+      if (Blocks::kMinAt != 0) sum += w.min * x.sum;
     }
     m.y[t * m.n_out + i_part] = sum;
   }
@@ -71,9 +69,9 @@ size_t scratch_bytes() { return sizeof(float); }
 #else
 
 constexpr int32_t kTokens = kRegisters == 32 ? 4 : 1;  // of a product in registers
-// Blocks of W at a time: a panel of them fits a first cache.
+// Blocks of W at a time, a multiple of every type's kBlocks: a panel of them fits a first cache.
 constexpr int64_t kDepth = 16;
-constexpr size_t kMostBlockBytes = Q8_0Blocks::kBytes;
+constexpr size_t kMostBlockBytes = Q80Blocks::kBytes;
 
 struct Panel {
   const std::byte* w;
@@ -104,7 +102,7 @@ HWY_INLINE void tokens_product(const Panel& p, const RoundedBlock* x, float* y, 
       const auto start = hn::Set(ints, -kOffset * x[t * p.x_row + b].q_sum);
       for (int32_t v = 0; v < kVecs; ++v) dot[t][v] = start;
     }
-    const std::byte* group = w + (Blocks::kMinAt != 0 ? 2 : 1) * kGroupBytes;
+    const std::byte* group = w + kScaleBytes<Blocks>;
     for (int32_t g = 0; g < kGroups; ++g, group += kGroupBytes) {
       hn::Vec<I8> q[kVecs];
       for (int32_t v = 0; v < kVecs; ++v)
@@ -169,25 +167,21 @@ void part_of_type(const IntPanelMatmul& m, int64_t i_part, std::byte* scratch) {
   const auto n_rows = static_cast<int32_t>(std::min<int64_t>(kPanelRows, m.n_out - row));
   const int64_t n_blocks = m.n_in / kBlock;
   const int64_t n_pieces = (n_blocks + kDepth - 1) / kDepth;
-  const int64_t depth = (n_blocks + n_pieces - 1) / n_pieces;
-  std::byte* rows = scratch + kDepth * kPanelBlockBytes<Q4_1Blocks>;
+  const int64_t depth = (n_blocks / Blocks::kBlocks + n_pieces - 1) / n_pieces * Blocks::kBlocks;
+  std::byte* rows = scratch + kDepth * kPanelBlockBytes<Q41Blocks>;
   for (int64_t first = 0; first < n_blocks; first += depth) {
     const int64_t n = std::min(depth, n_blocks - first);
-    const std::byte* from = m.w + m.row_bytes * row + Blocks::kBytes * first;
+    const std::byte* from = m.w + m.row_bytes * row + Blocks::kBytes * (first / Blocks::kBlocks);
     size_t row_bytes = m.row_bytes;
     if (n_rows < kPanelRows) {  // rows behind the last: blocks of zero bytes are zeros
-      row_bytes = Blocks::kBytes * n;
+      row_bytes = Blocks::kBytes * (n / Blocks::kBlocks);
       std::memset(rows, 0, row_bytes * kPanelRows);
       for (int32_t r = 0; r < n_rows; ++r)
         std::memcpy(rows + row_bytes * r, from + m.row_bytes * r, row_bytes);
       from = rows;
     }
-    for (int32_t v = 0; v < kVecs; ++v) {
-      for (int64_t b = 0; b < n; ++b) {
-        pack_block<Blocks>(from + row_bytes * kLanes * v + Blocks::kBytes * b, row_bytes, v,
-                           scratch + kPanelBlockBytes<Blocks> * b);
-      }
-    }
+    for (int32_t v = 0; v < kVecs; ++v)
+      pack_rows<Blocks>(from + row_bytes * kLanes * v, row_bytes, n, v, scratch);
     const Panel panel{scratch, n, m.x + first, n_blocks};
     product<Blocks, kTokens>(panel, 0, m.n_tokens, n_rows, m.y + row, m.n_out,
                              first == 0 ? TileInto::kZero : TileInto::kSum);
@@ -196,7 +190,7 @@ void part_of_type(const IntPanelMatmul& m, int64_t i_part, std::byte* scratch) {
 
 int64_t panel_rows() { return kPanelRows; }
 size_t scratch_bytes() {
-  return kDepth * (kPanelBlockBytes<Q4_1Blocks> + kPanelRows * kMostBlockBytes);
+  return kDepth * (kPanelBlockBytes<Q41Blocks> + kPanelRows * kMostBlockBytes);
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR
@@ -205,17 +199,21 @@ void part(const IntPanelMatmul& m, int64_t i_part, float* scratch) {
   auto* bytes = reinterpret_cast<std::byte*>(scratch);
   switch (m.type) {
     case GGML_TYPE_Q4_0:
-      return part_of_type<Q4_0Blocks>(m, i_part, bytes);
+      return part_of_type<Q40Blocks>(m, i_part, bytes);
     case GGML_TYPE_Q4_1:
-      return part_of_type<Q4_1Blocks>(m, i_part, bytes);
+      return part_of_type<Q41Blocks>(m, i_part, bytes);
     case GGML_TYPE_Q5_0:
-      return part_of_type<Q5_0Blocks>(m, i_part, bytes);
+      return part_of_type<Q50Blocks>(m, i_part, bytes);
     case GGML_TYPE_Q5_1:
-      return part_of_type<Q5_1Blocks>(m, i_part, bytes);
+      return part_of_type<Q51Blocks>(m, i_part, bytes);
     case GGML_TYPE_IQ4_NL:
       return part_of_type<Iq4NlBlocks>(m, i_part, bytes);
+    case GGML_TYPE_Q4_K:
+      return part_of_type<Q4KBlocks>(m, i_part, bytes);
+    case GGML_TYPE_Q5_K:
+      return part_of_type<Q5KBlocks>(m, i_part, bytes);
     default:
-      return part_of_type<Q8_0Blocks>(m, i_part, bytes);
+      return part_of_type<Q80Blocks>(m, i_part, bytes);
   }
 }
 
@@ -242,6 +240,8 @@ bool has_int_panel_matmul(ggml_type type) {
     case GGML_TYPE_Q5_1:
     case GGML_TYPE_Q8_0:
     case GGML_TYPE_IQ4_NL:
+    case GGML_TYPE_Q4_K:
+    case GGML_TYPE_Q5_K:
       return true;
     default:
       return false;

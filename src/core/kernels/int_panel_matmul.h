@@ -34,7 +34,8 @@ struct IntPanelMatmul {
   float* y = nullptr;               // [n_out, n_tokens]
 };
 
-// Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and IQ4_NL: blocks of 32 values behind scales in F16.
+// Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and IQ4_NL, and the K-quants with blocks of 32 values, Q4_K and
+// Q5_K.
 bool has_int_panel_matmul(ggml_type type);
 // Parts that threads may take in any order.
 int64_t int_panel_matmul_parts(int64_t n_out);
