@@ -1,14 +1,34 @@
 #include "cli/compute_flags.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
+
 namespace reprise {
+namespace {
+
+// Empty when the text is a number of threads. Ours, for CLI11 tells no range of what is no int.
+std::string thread_complaint(const std::string& text) {
+  int32_t n = 0;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, n);
+  if (error == std::errc() && last == end && n >= 1 && n <= kMostThreads) return "";
+  return fmt::format("'{}' threads; expected a whole number from 1 to {}", text, kMostThreads);
+}
+
+}  // namespace
 
 WeightUse ComputeFlags::weight_use() const {
   return weights == "as-is" ? WeightUse::kAsIs : WeightUse::kExpand;
 }
 
+void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
+  verb.add_option("--threads", n_threads, "compute threads; default: all cores")
+      ->check(CLI::Validator(thread_complaint, fmt::format("INT in [1 - {}]", kMostThreads)));
+}
+
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
-  verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
-      ->check(CLI::Range(1, 512));
+  add_threads_flag(verb, flags.n_threads);
   verb.add_option("--weights", flags.weights,
                   "how a prompt is multiplied with the weights: expand computes in F32, a part of "
                   "the weights at a time; as-is in the file's own type, as llama.cpp does")
