@@ -2,6 +2,7 @@
 
 #include "cli/bench_kv.h"
 #include "cli/bench_machine.h"
+#include "cli/bench_threads.h"
 
 namespace reprise {
 
@@ -11,6 +12,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   add_bench_kv(*bench, exit_code);
   add_bench_kernels(*bench, exit_code);
   add_bench_machine(*bench, exit_code);
+  add_bench_threads(*bench, exit_code);
 }
 
 }  // namespace reprise

@@ -8,40 +8,44 @@
 #include <optional>
 
 #include "cli/bench_report_flags.h"
+#include "cli/bench_text.h"
 #include "cli/compute_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/program_place.h"
 #include "engines/generate/kv_bench.h"
 #include "engines/generate/text_model.h"
 
 namespace reprise {
 namespace {
 
-constexpr size_t kMaxTextBytes = size_t{64} << 20;
-
 struct KvFlags {
   std::string model = "smollm2";
   std::string text;
   ComputeFlags compute;
   bool is_quick = false;
+  bool has_openmp_peer = false;
   KvBenchOptions options;
   ReportFlags report;
 };
 
-std::string read_text(const std::string& given) {
-  const std::string path = given.empty() ? REPRISE_SOURCE_DIR "/examples/texts/alice.txt" : given;
-  if (given.empty() && !std::filesystem::exists(path)) {
-    throw Error(fmt::format("{} is not here; give another text with --text FILE", path));
+std::string openmp_peer() {
+  const std::filesystem::path path = program_place().folder / "reprise_peer";
+  if (!std::filesystem::exists(path)) {
+    throw Error(fmt::format(
+        "--peer-openmp: {} is not built; run 'make peer' in the source tree, or leave the flag out",
+        path.string()));
   }
-  return read_file(path, kMaxTextBytes);
+  return path.string();
 }
 
 int run_kv(const KvFlags& flags) {
   check_folders(flags.report);
   flags.options.check();
-  const std::string text = read_text(flags.text);
+  KvBenchOptions options = flags.options;
+  if (flags.has_openmp_peer) options.openmp_peer = openmp_peer();
+  const std::string text = read_bench_text(flags.text);
   const Backend backend(flags.compute.n_threads, flags.compute.weight_use());
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
@@ -55,9 +59,8 @@ int run_kv(const KvFlags& flags) {
     progress->update(n_done);
   };
   events.on_end = [&] { progress->finish(); };
-  write_report(
-      bench_kv(model->decoder, model->file->path(), backend, tokens, flags.options, events),
-      flags.report);
+  write_report(bench_kv(model->decoder, model->file->path(), backend, tokens, options, events),
+               flags.report);
   return 0;
 }
 
@@ -87,9 +90,10 @@ void add_bench_kv(CLI::App& bench, int& exit_code) {
   verb->add_option("--kv", flags->options.more_policies,
                    "one more policy to run, NAME:key=value,...; repeatable")
       ->allow_extra_args(false);
-  verb->add_option("--text", flags->text,
-                   "a text of your own to read; default: examples/texts/alice.txt")
-      ->type_name("FILE");
+  add_bench_text_flag(*verb, flags->text);
+  verb->add_flag(
+      "--peer-openmp", flags->has_openmp_peer,
+      "libllama runs with OpenMP too, in processes of its own; its fastest setting counts");
   verb->add_flag("--quick", flags->is_quick,
                  "under two minutes: contexts 128 and 1,024, budget 256, few runs");
   add_report_flags(*verb, flags->report);

@@ -7,6 +7,8 @@
 namespace reprise {
 namespace {
 
+constexpr int32_t kMostThreads = Backend::kMostThreads;
+
 // Empty when the text is a number of threads. Ours, for CLI11 tells no range of what is no int.
 std::string thread_complaint(const std::string& text) {
   int32_t n = 0;
@@ -14,6 +16,10 @@ std::string thread_complaint(const std::string& text) {
   const auto [last, error] = std::from_chars(text.data(), end, n);
   if (error == std::errc() && last == end && n >= 1 && n <= kMostThreads) return "";
   return fmt::format("'{}' threads; expected a whole number from 1 to {}", text, kMostThreads);
+}
+
+CLI::Validator thread_check() {
+  return {thread_complaint, fmt::format("INT in [1 - {}]", kMostThreads)};
 }
 
 }  // namespace
@@ -24,7 +30,14 @@ WeightUse ComputeFlags::weight_use() const {
 
 void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
   verb.add_option("--threads", n_threads, "compute threads; default: all cores")
-      ->check(CLI::Validator(thread_complaint, fmt::format("INT in [1 - {}]", kMostThreads)));
+      ->check(thread_check());
+}
+
+void add_thread_list_flag(CLI::App& verb, std::vector<int32_t>& counts) {
+  verb.add_option("--threads-list", counts,
+                  "numbers of compute threads; default: 1, all cores, twice as many")
+      ->delimiter(',')
+      ->check(thread_check());
 }
 
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {

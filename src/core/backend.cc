@@ -20,11 +20,13 @@ constexpr size_t kMostNodes = size_t{1} << 20;  // some 400 MB of bookkeeping
 }  // namespace
 
 Backend::Backend(int32_t n_threads, WeightUse weights) : n_threads_(n_threads), weights_(weights) {
-  if (n_threads < 0 || n_threads > 512) {
-    throw Error(fmt::format("--threads {}: expected 1 to 512, or 0 for all cores", n_threads));
+  if (n_threads < 0 || n_threads > kMostThreads) {
+    throw Error(
+        fmt::format("--threads {}: expected 1 to {}, or 0 for all cores", n_threads, kMostThreads));
   }
   if (n_threads_ == 0)
-    n_threads_ = static_cast<int32_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 512U));
+    n_threads_ =
+        std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, kMostThreads);
   backend_ = ggml_backend_cpu_init();
   if (backend_ == nullptr) throw Error("the CPU backend cannot be started: out of memory");
   ggml_threadpool_params params = ggml_threadpool_params_default(n_threads_);
@@ -54,6 +56,8 @@ ggml_cplan Backend::plan(ggml_cgraph* graph) const {
   plan.work_data = reinterpret_cast<uint8_t*>(scratch_.data());
   return plan;
 }
+
+void Backend::rest() const { ggml_threadpool_pause(pool_); }
 
 void Backend::reserve(ggml_cgraph* graph) const { plan(graph); }
 

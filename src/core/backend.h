@@ -26,7 +26,10 @@ enum class WeightUse : uint8_t {
 // every compute.
 class Backend {
  public:
-  // n_threads in 1..512; 0 takes the number of physical cores this process may use. Throws Error.
+  static constexpr int32_t kMostThreads = 512;
+
+  // n_threads in 1..kMostThreads; 0 takes the number of physical cores this process may use. Throws
+  // Error.
   explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kExpand);
   ~Backend();
   Backend(const Backend&) = delete;
@@ -38,6 +41,9 @@ class Backend {
   // For others that compute in this process: two pools of spinning threads would fight for the
   // cores.
   ggml_threadpool* pool() const { return pool_; }
+  // Lets the threads sleep until the next compute; without it they look for work some 100 ms long,
+  // and whoever computes on other threads meanwhile does without their cores.
+  void rest() const;
   // Computes the graph, whose tensors must be allocated. Throws Error when ggml reports a failure.
   void compute(ggml_cgraph* graph) const;
   // Takes the scratch memory that computing the graph needs. Throws Error when it is not free.

@@ -19,6 +19,7 @@ using Runs = std::vector<double>;
 
 Runs rates(const Runs& seconds, double amount) {
   Runs out;
+  out.reserve(seconds.size());
   for (const double s : seconds) out.push_back(amount / s);
   return out;
 }
@@ -56,6 +57,7 @@ Measured measure(const Backend& backend, int32_t n_runs,
     peaks.push_back(std::make_unique<ArithmeticPeak>(backend, arithmetic));
   Measured out;
   out.n_threads = backend.n_threads();
+  out.works.reserve(cases.size());
   for (const auto& kernel : cases) out.works.push_back(kernel->work());
   out.seconds.resize(cases.size());
   for (int32_t run = 0; run <= n_runs; ++run) {

@@ -12,8 +12,6 @@
 namespace reprise {
 namespace {
 
-constexpr int32_t kMostThreads = 512;
-
 // [runs] of one number of threads.
 struct Runs {
   int32_t n_threads = 0;
@@ -30,6 +28,7 @@ void measure_once(Runs& runs) {
 
 BenchSample scaled(const std::vector<double>& values, double factor) {
   std::vector<double> out;
+  out.reserve(values.size());
   for (const double value : values) out.push_back(value * factor);
   return bench_sample(out);
 }
@@ -62,7 +61,7 @@ std::vector<int32_t> machine_thread_counts(int32_t n_threads) {
   std::vector<int32_t> counts;
   for (int32_t n = 1; n < n_threads; n *= 2) counts.push_back(n);
   counts.push_back(n_threads);
-  if (2 * n_threads <= kMostThreads) counts.push_back(2 * n_threads);
+  if (2 * n_threads <= Backend::kMostThreads) counts.push_back(2 * n_threads);
   return counts;
 }
 

@@ -14,7 +14,7 @@ struct MachineBenchOptions {
   int32_t n_runs = 5;
 };
 
-// 1, 2, 4, ... and n_threads; and twice as many, as oversubscription. Not above the 512 that a
+// 1, 2, 4, ... and n_threads; and twice as many, as oversubscription. Not above what a
 // Backend takes.
 std::vector<int32_t> machine_thread_counts(int32_t n_threads);
 

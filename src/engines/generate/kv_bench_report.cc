@@ -83,8 +83,10 @@ BenchRow row_of(const KvContextMeasured& at, const KvMeasured& c, int64_t weight
   if (c.peak_kv_bytes > 0) add("peak_kv_bytes", counted(static_cast<double>(c.peak_kv_bytes)));
   if (c.peak_rss_bytes > 0) add("peak_rss_bytes", counted(static_cast<double>(c.peak_rss_bytes)));
   if (c.policy_share > 0) add("policy_share_of_prefill", counted(c.policy_share));
-  add("kl_nats", counted(c.kl));
-  add("top1_agreement", counted(c.top1));
+  if (c.quality) {
+    add("kl_nats", counted(c.quality->kl));
+    add("top1_agreement", counted(c.quality->top1));
+  }
   return row;
 }
 

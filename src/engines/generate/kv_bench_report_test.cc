@@ -36,6 +36,7 @@ std::vector<KvContextMeasured> example() {
   cake.peak_formula_bytes = 100;
   cake.peak_rss_bytes = 200;
   cake.policy_share = 0.005;
+  cake.quality = KvMeasured::Quality{0.01, 0.9};
   contexts[1].contestants[0].peak_rss_bytes = 300;
   contexts[1].empty_s = {0.010, 0.020};
   contexts[1].bandwidth = {20e9, 10e9};
@@ -96,7 +97,9 @@ TEST(KvBenchReport, RowsCarrySpeedBytesBoundAndQuality) {
   EXPECT_EQ(cake.value("read_bytes_a_token")->median, 21'000'000);
   EXPECT_NEAR(cake.value("bound_tok_s")->high, 1 / 0.011, 12);
   EXPECT_EQ(cake.value("decode_tok_s")->n_runs, 2);
-  EXPECT_NE(cake.value("kl_nats"), nullptr);
+  EXPECT_EQ(cake.value("kl_nats")->median, 0.01);
+  EXPECT_EQ(cake.value("top1_agreement")->median, 0.9);
+  EXPECT_EQ(report.rows[5].value("kl_nats"), nullptr);      // it gave no logits
   EXPECT_EQ(report.rows[5].value("bound_tok_s"), nullptr);  // ours, not libllama's
   for (const BenchRow& row : report.rows) {
     for (const auto& value : row.values) {
