@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <ranges>
 
 #include "core/error.h"
 #include "core/gguf_file.h"
@@ -133,9 +132,10 @@ const std::vector<ModelShape>& model_shapes() {
 const ModelShape& model_shape(const std::string& name) {
   const auto found = std::ranges::find(model_shapes(), name, &ModelShape::name);
   if (found == model_shapes().end()) {
-    throw Error(
-        fmt::format("no shape '{}'; there are {}", name,
-                    fmt::join(model_shapes() | std::views::transform(&ModelShape::name), " and ")));
+    std::string known;
+    for (const ModelShape& shape : model_shapes())
+      known += (known.empty() ? "" : ", ") + shape.name;
+    throw Error(fmt::format("no shape '{}'; there are {}", name, known));
   }
   return *found;
 }

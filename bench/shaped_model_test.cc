@@ -40,8 +40,7 @@ TEST(ShapedModel, RefusesAnUnknownShape) {
     model_shape("qwen");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(),
-                HasSubstr("no shape 'qwen'; there are qwen2.5-0.5b and llama-3.2-1b"));
+    EXPECT_THAT(error.what(), HasSubstr("no shape 'qwen'; there are qwen2.5-0.5b, llama-3.2-1b"));
   }
 }
 
