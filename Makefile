@@ -45,7 +45,7 @@ bench: model peer ## measure against libllama and the bound: about half an hour
 bench-quick: model ## the same in about two minutes
 	@$(BUILD)/reprise bench kv --quick --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
 
-bench-shapes: model peer ## the same on random models of 0.5B and 1B shape, Q4_0 and F16: 4.2 GB in build/shapes
+bench-shapes: model peer ## the same on random models of 0.5B and 1B shape, Q4_0 and F16: 3.8 GB in build/shapes
 	@cmake --build $(BUILD) -j $(JOBS) --target make_shaped_model
 	@BUILD=$(BUILD) tools/bench_shapes.sh
 
