@@ -33,7 +33,7 @@ const char* arithmetic_name(Arithmetic arithmetic) {
     case Arithmetic::kF32:
       return "F32 multiply-add";
     case Arithmetic::kF16:
-      return "F16 converted, F32 multiply-add";
+      return "F16 multiply-add";
     case Arithmetic::kInt8:
       return "int8 multiply-add";
   }

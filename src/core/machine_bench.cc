@@ -91,7 +91,7 @@ BenchReport bench_machine(const MachineBenchOptions& options,
   report.notes = {
       "Memory is read by a plain summing loop over 256 MiB. Arithmetic: multiply-adds, counting "
       "two operations each, on numbers in the first cache: a product of F32 matrices in registers; "
-      "F16 values, each converted and used once; integer dot products of bytes.",
+      "F16 values, each converted to F32 and used once; integer dot products of bytes.",
       "The ridge is where both limits meet: what does fewer operations for each byte it reads is "
       "bound by memory.",
       "Each value is the best of three passes in a round; thread counts take turns. Twice the "
