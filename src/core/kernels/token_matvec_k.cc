@@ -67,7 +67,8 @@ float plain_block(const std::byte* block, const RoundedToken& x, int64_t b) {
         const int32_t pair = pairs[32 * half + at % 32] >> (2 * (at / 32)) & 3;
         sum += (((at < 64 ? byte & 15 : byte >> 4) | pair << 4) - 32) * q[i];
       }
-      out += static_cast<float>(sum * static_cast<int8_t>(s[part])) * x.scale[8 * b + part / 2];
+      const int32_t scale = reinterpret_cast<const int8_t*>(s)[part];
+      out += static_cast<float>(sum * scale) * x.scale[8 * b + part / 2];
     }
     return out * scale_of(block + Blocks::kScale);
   } else {
