@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 CUDA_ARCH ?= 90
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
-.PHONY: help setup source configure build cuda model demo test nightly bench bench-quick format tidy check-arch install clean
+.PHONY: help setup source configure build cuda model demo test nightly bench bench-quick bench-shapes peer format tidy check-arch install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,11 +41,18 @@ nightly: model   ## every test, long texts and a larger model too; REPRISE_TEST_
 	@$(BUILD)/reprise pull qwen2.5-coder-0.5b
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2
 
-bench: model     ## measure against libllama and the bound: about half an hour
-	@$(BUILD)/reprise bench kv --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
+peer: configure  ## build libllama with OpenMP as a second peer of the benches: build/reprise_peer
+	@cmake --build $(BUILD) -j $(JOBS) --target reprise_peer
+
+bench: model peer ## measure against libllama and the bound: about half an hour
+	@$(BUILD)/reprise bench kv --peer-openmp --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
 
 bench-quick: model ## the same in about two minutes
 	@$(BUILD)/reprise bench kv --quick --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
+
+bench-shapes: model peer ## the same on random models of 0.5B and 1B shape, Q4_0 and F16: 3.8 GB in build/shapes
+	@cmake --build $(BUILD) -j $(JOBS) --target make_shaped_model
+	@BUILD=$(BUILD) tools/bench_shapes.sh
 
 format:          ## format every source file
 	@clang-format -i $(SOURCES)

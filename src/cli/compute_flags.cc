@@ -1,8 +1,30 @@
 #include "cli/compute_flags.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
+
 #include "core/error.h"
 
 namespace reprise {
+namespace {
+
+constexpr int32_t kMostThreads = Backend::kMostThreads;
+
+// Empty when the text is a number of threads. Ours, for CLI11 tells no range of what is no int.
+std::string thread_complaint(const std::string& text) {
+  int32_t n = 0;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, n);
+  if (error == std::errc() && last == end && n >= 1 && n <= kMostThreads) return "";
+  return fmt::format("'{}' threads; expected a whole number from 1 to {}", text, kMostThreads);
+}
+
+CLI::Validator thread_check() {
+  return {thread_complaint, fmt::format("INT in [1 - {}]", kMostThreads)};
+}
+
+}  // namespace
 
 WeightUse ComputeFlags::weight_use() const {
   if (weights == "as-is") return WeightUse::kAsIs;
@@ -20,9 +42,20 @@ WeightPlace ComputeFlags::weight_place(const Backend& backend) const {
                                                  : Host::kAuto};
 }
 
+void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
+  verb.add_option("--threads", n_threads, "compute threads; default: all cores")
+      ->check(thread_check());
+}
+
+void add_thread_list_flag(CLI::App& verb, std::vector<int32_t>& counts) {
+  verb.add_option("--threads-list", counts,
+                  "numbers of compute threads; default: 1, all cores, twice as many")
+      ->delimiter(',')
+      ->check(thread_check());
+}
+
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
-  verb.add_option("--threads", flags.n_threads, "compute threads; default: all cores")
-      ->check(CLI::Range(1, 512));
+  add_threads_flag(verb, flags.n_threads);
   verb.add_option("--weights", flags.weights,
                   "how a prompt is multiplied with the weights: as-is computes with the file's "
                   "integers and rounds activations to 8 bits, as llama.cpp does; expand in F32, a "

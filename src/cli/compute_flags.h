@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/backend.h"
 #include "nets/decoder_model.h"
@@ -23,6 +24,10 @@ struct ComputeFlags {
   WeightPlace weight_place(const Backend& backend) const;
 };
 
+// --threads alone; n_threads stays as it is when the flag is not given.
+void add_threads_flag(CLI::App& verb, int32_t& n_threads);
+// --threads-list, likewise.
+void add_thread_list_flag(CLI::App& verb, std::vector<int32_t>& counts);
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags);
 
 }  // namespace reprise

@@ -19,11 +19,13 @@ constexpr size_t kKeptPiece = 16384;
 constexpr size_t kMostNodes = size_t{1} << 20;  // some 400 MB of bookkeeping
 
 int32_t checked_threads(int32_t n_threads) {
-  if (n_threads < 0 || n_threads > 512) {
-    throw Error(fmt::format("--threads {}: expected 1 to 512, or 0 for all cores", n_threads));
+  constexpr int32_t kMost = Backend::kMostThreads;
+  if (n_threads < 0 || n_threads > kMost) {
+    throw Error(
+        fmt::format("--threads {}: expected 1 to {}, or 0 for all cores", n_threads, kMost));
   }
   if (n_threads > 0) return n_threads;
-  return static_cast<int32_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 512U));
+  return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, kMost);
 }
 
 }  // namespace
@@ -98,6 +100,10 @@ ggml_cplan Backend::plan(ggml_cgraph* graph) const {
   }
   plan.work_data = reinterpret_cast<uint8_t*>(scratch_.data());
   return plan;
+}
+
+void Backend::rest() const {
+  if (pool_ != nullptr) ggml_threadpool_pause(pool_);
 }
 
 void Backend::reserve(ggml_cgraph* graph) const {

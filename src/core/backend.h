@@ -32,8 +32,10 @@ enum class WeightUse : uint8_t {
 // end threads at every compute), or another device through ggml's backend of it.
 class Backend {
  public:
-  // n_threads in 1..512; 0 takes the number of physical cores this process may use. Throws Error,
-  // also when the device is not there.
+  static constexpr int32_t kMostThreads = 512;
+
+  // n_threads in 1..kMostThreads; 0 takes the number of physical cores this process may use. Throws
+  // Error, also when the device is not there.
   explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kAuto,
                    const Device& device = {});
   // Any backend of ggml, which is freed with this object.
@@ -62,6 +64,9 @@ class Backend {
   ggml_threadpool* pool() const { return pool_; }
   // Throws Error when the device has no form of one of the graph's operations.
   void check(ggml_cgraph* graph) const;
+  // Lets the threads sleep until the next compute; without it they look for work some 100 ms long,
+  // and whoever computes on other threads meanwhile does without their cores.
+  void rest() const;
   // Computes the graph, whose tensors must be allocated. Throws Error when ggml reports a failure.
   void compute(ggml_cgraph* graph) const;
   // Takes the scratch memory that computing the graph needs. Throws Error when it is not free.

@@ -7,6 +7,7 @@
 
 #include "core/html_plot.h"
 #include "core/quantities.h"
+#include "core/svg_elements.h"
 
 namespace reprise {
 namespace {
@@ -94,6 +95,17 @@ std::string bar_plot(const BenchReport& report, const BenchColumn& column, int64
                 column.caption, bar_svg(plot));
 }
 
+std::string roofline_plot(const BenchReport& report, const Roofline& roofline) {
+  return figure(fmt::format("Roofline, {} {}", report.setting, format_count(roofline.setting)),
+                fmt::format("{:.1f} GB/s read. Dots on the roof: the ridge points; left of one, "
+                            "memory is the limit.{}",
+                            roofline.bytes_s * 1e-9,
+                            roofline.points.empty() ? ""
+                                                    : " Below it, what was measured: ours in "
+                                                      "colour, others grey; names at the pointer."),
+                roofline_svg(roofline));
+}
+
 std::string row_table(const BenchReport& report) {
   std::string out = fmt::format("<div class=\"wide\"><table><thead><tr><th>subject</th><th>{}</th>",
                                 escape_html(report.setting));
@@ -174,6 +186,7 @@ std::string bench_html(const BenchReport& report) {
       out += line_plot(report, column);
     }
   }
+  for (const Roofline& roofline : report.rooflines) out += roofline_plot(report, roofline);
   if (!report.ratios.empty()) out += ratio_plot(report);
   for (const BenchColumn& column : report.columns) {
     if (column.plot == BenchColumn::Plot::kNone || settings.empty()) continue;

@@ -28,6 +28,23 @@ ordered_json to_json(const BenchSample& sample) {
           {"high", sample.high}};
 }
 
+ordered_json to_json(const Roofline& roofline, const std::string& setting) {
+  ordered_json out = {{setting, roofline.setting},
+                      {"gb_s", roofline.bytes_s * 1e-9},
+                      {"ceilings", ordered_json::array()},
+                      {"points", ordered_json::array()}};
+  for (const Roofline::Ceiling& ceiling : roofline.ceilings) {
+    out["ceilings"].push_back({{"name", ceiling.name},
+                               {"gop_s", ceiling.ops_s * 1e-9},
+                               {"ridge_ops_a_byte", roofline.ridge(ceiling)}});
+  }
+  for (const Roofline::Point& point : roofline.points) {
+    out["points"].push_back(
+        {{"name", point.name}, {"ops_a_byte", point.ops_a_byte}, {"gop_s", point.ops_s * 1e-9}});
+  }
+  return out;
+}
+
 std::string cell(const BenchColumn& column, const BenchSample* sample) {
   if (sample == nullptr) return "-";
   std::string text = format_value(column.format, sample->median);
@@ -144,6 +161,8 @@ std::string bench_json(const BenchReport& report) {
     to["target"] = ratio.target->text();
     to["is_met"] = ratio.target->is_met(ratio.value.median);
   }
+  for (const Roofline& roofline : report.rooflines)
+    out["rooflines"].push_back(to_json(roofline, report.setting));
   // Names of models may hold bytes that are no UTF-8; JSON shows U+FFFD in their place.
   return out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/machine.h"
+#include "core/roofline.h"
 
 namespace reprise {
 
@@ -71,13 +72,15 @@ struct BenchReport {
   std::vector<BenchColumn> columns;
   std::vector<BenchRow> rows;
   std::vector<BenchRatio> ratios;
+  std::vector<Roofline> rooflines;      // of the machine, one a setting; most benches have none
   std::vector<std::string> highlights;  // subjects that plots show in colour, four at most
   std::vector<std::string> notes;       // what a reader has to know, one sentence each
 };
 
 // {"bench", "machine", "facts", "rows": [...], "ratios": {key: number}, "ratio_samples": {key:
 // {...}}, "notes"}; ends with a newline. A row is {"subject", setting, column: {"n_runs", "median",
-// "low", "high"}}.
+// "low", "high"}}. Where there are rooflines, "rooflines": [{setting, "gb_s", "ceilings",
+// "points"}].
 std::string bench_json(const BenchReport& report);
 // Tables for a terminal: one a setting, then the ratios with their targets; ends with a newline.
 std::string bench_table(const BenchReport& report);

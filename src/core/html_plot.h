@@ -11,7 +11,7 @@ namespace reprise {
 // Plots as inline SVG for pages that open without a network. Colours are CSS classes of the page
 // (plot_css()), so that they follow light and dark mode: 1 to 4 are hues, kGood
 // and kBad judge, 0 recedes in grey. Text
-// in the arguments may be any UTF-8; it is escaped here.
+// in the arguments may be any UTF-8; it is escaped.
 
 constexpr int32_t kGood = 5;
 constexpr int32_t kBad = 6;
@@ -59,8 +59,5 @@ std::string line_svg(const LinePlot& plot);
 
 // The rules that the plots' classes need: inside <style>.
 std::string_view plot_css();
-
-// Text for HTML and SVG, inside elements and quoted attributes.
-std::string escape_html(std::string_view text);
 
 }  // namespace reprise

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <regex>
 
+#include "core/svg_elements.h"
+
 namespace reprise {
 namespace {
 

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <cmath>
+#include <algorithm>
+#include <array>
+#include <iterator>
 #include <memory>
 #include <vector>
 
+<<<<<<< HEAD
 #include "core/attention_node.h"
 #include "core/backend.h"
 #include "core/error.h"
@@ -15,69 +17,25 @@
 #include "core/kv_block.h"
 #include "core/matmul_node.h"
 #include "core/prompt_matmul_node.h"
+=======
+#include "core/arithmetic_peak.h"
+#include "core/kernel_cases.h"
+>>>>>>> bench
 #include "core/read_bandwidth.h"
 
 namespace reprise {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Runs = std::vector<double>;
 
-// SmolLM2's heads, and a wider matrix than it has: nothing here should depend on one width.
-constexpr int32_t kEmbdHead = 64;
-constexpr int32_t kHeads = 9;
-constexpr int32_t kHeadsKv = 3;
-constexpr int32_t kEntries = 8000;
-constexpr int32_t kPromptTokens = 512;
-constexpr int32_t kLayers = 8;  // of decode attention, each with a cache of its own
-constexpr int64_t kIn = 2048;
-constexpr int64_t kOutOfPrompt = 2048;
-constexpr int64_t kOutOfToken = 32768;  // 34 to 71 MB: as the whole of a model, in no cache
-
-// One graph that is computed again and again.
-class Case {
- public:
-  Case(const Backend& backend, std::string name) : arena_(backend), name_(std::move(name)) {}
-  virtual ~Case() = default;
-  Case(const Case&) = delete;
-  Case& operator=(const Case&) = delete;
-
-  const std::string& name() const { return name_; }
-  virtual double bytes() const { return 0; }  // read from memory; 0: not what counts
-  virtual double flops() const { return 0; }  // likewise
-  double run_s() {
-    arena_.begin();
-    build();
-    arena_.allocate();
-    fill();
-    const Clock::time_point start = Clock::now();
-    arena_.compute();
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
-
- protected:
-  virtual void build() = 0;
-  virtual void fill() = 0;
-  static void fill_waves(ggml_tensor* tensor) {
-    auto* values = static_cast<float*>(tensor->data);
-    for (int64_t i = 0; i < ggml_nelements(tensor); ++i)
-      values[i] = std::sin(0.37F * static_cast<float>(i % 4096));
-  }
-
-  GraphArena arena_;
-
- private:
-  std::string name_;
-};
-
-std::vector<std::byte> quantised_waves(ggml_type type, int64_t n_rows, int64_t n_row) {
-  std::vector<float> values(n_row * n_rows);
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = std::cos(0.11F * static_cast<float>(i % 8192));
-  std::vector<std::byte> out(ggml_row_size(type, n_row) * n_rows);
-  ggml_quantize_chunk(type, values.data(), out.data(), 0, n_rows, n_row, nullptr);
+Runs rates(const Runs& seconds, double amount) {
+  Runs out;
+  out.reserve(seconds.size());
+  for (const double s : seconds) out.push_back(amount / s);
   return out;
 }
 
+<<<<<<< HEAD
 class AttentionCase final : public Case {
  public:
   AttentionCase(const Backend& backend, ggml_type type, int32_t n_tokens)
@@ -231,23 +189,54 @@ std::vector<std::unique_ptr<Case>> all_cases(const Backend& backend) {
       add_product(type, kPromptTokens, kernel);
   }
   return cases;
+=======
+// Run by run: both stood in the same round.
+Runs quotients(const Runs& a, const Runs& b) {
+  Runs out;
+  for (size_t i = 0; i < a.size(); ++i) out.push_back(a[i] / b[i]);
+  return out;
+>>>>>>> bench
 }
 
-void measure(const Backend& backend, int32_t n_runs,
-             const std::function<void(const std::string&)>& on_run, BenchReport& report) {
-  const std::vector<std::unique_ptr<Case>> cases = all_cases(backend);
+BenchSample billions(Runs runs) {
+  for (double& value : runs) value *= 1e-9;
+  return bench_sample(runs);
+}
+
+// Everything that one thread count measured, by round.
+struct Measured {
+  int32_t n_threads = 0;
+  Runs bytes_s;                                         // reading memory
+  std::array<Runs, std::size(kAllArithmetic)> peaks_s;  // operations
+  std::vector<KernelWork> works;
+  std::vector<Runs> seconds;  // [works]
+
+  const Runs& f32_peak() const { return peaks_s[0]; }
+};
+
+Measured measure(const Backend& backend, int32_t n_runs,
+                 const std::function<void(const std::string&)>& on_run) {
+  on_run(fmt::format("{} threads, preparing", backend.n_threads()));
+  const std::vector<std::unique_ptr<KernelCase>> cases = all_kernel_cases(backend);
   ReadBandwidth bandwidth(backend);
-  std::vector<std::vector<double>> seconds(cases.size());
-  std::vector<double> read;
-  for (int32_t run = 0; run <= n_runs; ++run) {  // the first warms up
+  std::vector<std::unique_ptr<ArithmeticPeak>> peaks;
+  for (const Arithmetic arithmetic : kAllArithmetic)
+    peaks.push_back(std::make_unique<ArithmeticPeak>(backend, arithmetic));
+  Measured out;
+  out.n_threads = backend.n_threads();
+  out.works.reserve(cases.size());
+  for (const auto& kernel : cases) out.works.push_back(kernel->work());
+  out.seconds.resize(cases.size());
+  for (int32_t run = 0; run <= n_runs; ++run) {
     on_run(fmt::format("{} threads, round {} of {}", backend.n_threads(), run, n_runs));
-    const double bytes_s = bandwidth.measure();
-    if (run > 0) read.push_back(bytes_s);
-    for (size_t i = 0; i < cases.size(); ++i) {
-      const double s = cases[i]->run_s();
-      if (run > 0) seconds[i].push_back(s);
-    }
+    const auto keep = [&](Runs& runs, double value) {
+      if (run > 0) runs.push_back(value);  // the first round warms up
+    };
+    keep(out.bytes_s, bandwidth.measure());
+    for (size_t i = 0; i < peaks.size(); ++i) keep(out.peaks_s[i], peaks[i]->measure());
+    for (size_t i = 0; i < cases.size(); ++i) keep(out.seconds[i], cases[i]->run_s());
   }
+<<<<<<< HEAD
   const double most_bytes = bench_sample(read).median;
   const double most_flops = cases.front()->flops() / bench_sample(seconds.front()).median;
   const auto rate = [](const std::vector<double>& times, double amount) {
@@ -270,19 +259,58 @@ void measure(const Backend& backend, int32_t n_runs,
       row.values.emplace_back("share_of_bound",
                               scaled(sample, 1 / (reads ? most_bytes : most_flops)));
     report.rows.push_back(std::move(row));
+=======
+  return out;
+}
+
+void add_rows(const Measured& at, BenchReport& report) {
+  report.rows.push_back({"read memory", at.n_threads, {{"gb_s", billions(at.bytes_s)}}});
+  for (size_t i = 0; i < at.peaks_s.size(); ++i) {
+    report.rows.push_back(
+        {arithmetic_name(kAllArithmetic[i]), at.n_threads, {{"gflop_s", billions(at.peaks_s[i])}}});
+>>>>>>> bench
   }
-  // Pairs of an entry and a KV head that attention reads in a second, of the best cache type, over
-  // what reading F16 entries would allow.
-  constexpr double kF16PairBytes = 2.0 * 2 * kEmbdHead;
-  double best = 0;
-  for (size_t i = 0; i < cases.size(); ++i) {
-    if (!cases[i]->name().starts_with("decode attention")) continue;
-    const double pairs = static_cast<double>(kEntries) * kHeadsKv * kLayers;
-    best = std::max(best, pairs / bench_sample(seconds[i]).median * kF16PairBytes / most_bytes);
+  for (size_t i = 0; i < at.works.size(); ++i) {
+    const KernelWork& work = at.works[i];
+    const Runs speed = rates(at.seconds[i], work.is_read ? work.bytes : work.ops);
+    const Runs& bound = work.is_read ? at.bytes_s : at.f32_peak();
+    report.rows.push_back({work.name,
+                           at.n_threads,
+                           {{work.is_read ? "gb_s" : "gflop_s", billions(speed)},
+                            {"share_of_bound", bench_sample(quotients(speed, bound))}}});
   }
-  report.ratios = {{"attention_entries_per_s_vs_f16_bound",  // of the last, all threads
-                    {n_runs, best, best, best},
-                    BenchTarget{BenchTarget::Kind::kAtLeast, 0.5}}};
+}
+
+void add_roofline(const Measured& at, BenchReport& report) {
+  Roofline roofline{at.n_threads, bench_sample(at.bytes_s).median, {}};
+  for (size_t i = 0; i < at.peaks_s.size(); ++i) {
+    roofline.ceilings.push_back(
+        {arithmetic_name(kAllArithmetic[i]), bench_sample(at.peaks_s[i]).median});
+  }
+  for (size_t i = 0; i < at.works.size(); ++i) {
+    const KernelWork& work = at.works[i];
+    roofline.points.push_back({work.name, work.ops / work.bytes,
+                               work.ops / bench_sample(at.seconds[i]).median,
+                               work.is_ours ? 1 : 0});
+  }
+  report.rooflines.push_back(std::move(roofline));
+}
+
+// Pairs of an entry and a KV head that decode attention reads in a second, over what reading F16
+// entries would allow: for each cache type, and for the best.
+void add_ratios(const Measured& at, BenchReport& report) {
+  const std::string key = "attention_entries_per_s_vs_f16_bound";
+  std::vector<BenchRatio> by_type;
+  for (size_t i = 0; i < at.works.size(); ++i) {
+    const KernelWork& work = at.works[i];
+    if (work.cache_type.empty()) continue;
+    const Runs pairs = quotients(rates(at.seconds[i], work.f16_cache_bytes), at.bytes_s);
+    by_type.push_back({key + "_" + work.cache_type, bench_sample(pairs)});
+  }
+  const auto best = std::ranges::max_element(
+      by_type, {}, [](const BenchRatio& ratio) { return ratio.value.median; });
+  report.ratios = {{key, best->value, BenchTarget{BenchTarget::Kind::kAtLeast, 0.5}}};
+  report.ratios.insert(report.ratios.end(), by_type.begin(), by_type.end());
 }
 
 }  // namespace
@@ -297,19 +325,31 @@ BenchReport bench_kernels(const KernelBenchOptions& options,
   report.columns = {{"gb_s", "GB/s read", BenchFormat::kRate, BenchColumn::Plot::kBars},
                     {"gflop_s", "GFLOP/s", BenchFormat::kRate, BenchColumn::Plot::kBars},
                     {"share_of_bound", "share of bound", BenchFormat::kShare}};
-  report.facts = {{"attention", fmt::format("{} entries, {} query and {} KV heads of {} values",
-                                            kEntries, kHeads, kHeadsKv, kEmbdHead)},
-                  {"products", fmt::format("{} values into {} for prompts, into {} for a token",
-                                           kIn, kOutOfPrompt, kOutOfToken)}};
+  report.facts = kernel_case_facts();
   report.notes = {
       "The bound is the reading of memory by a plain summing loop for what counts in GB/s, and "
-      "multiply-adds in the first cache for what counts in GFLOP/s, on the same threads in the "
+      "F32 multiply-adds in the first cache for what counts in GFLOP/s, on the same threads in the "
       "same rounds.",
+<<<<<<< HEAD
       "Integer products, ggml's among them, round activations to 8 bits: above 1 token their share "
       "of the F32 bound may exceed 1 on a CPU with fast integer products."};
+=======
+      "ggml rounds activations to 8 bits for its products and computes them in integers: above "
+      "1 token its share of the F32 bound may exceed 1 on a CPU with fast integer products.",
+      "attention_entries_per_s_vs_f16_bound: (entry, KV head) pairs a second of the best cache "
+      "type, on all threads, over measured bandwidth / the bytes of an F16 pair; behind it, each "
+      "type."};
+>>>>>>> bench
   const Backend all(options.n_threads);
-  if (all.n_threads() > 1) measure(Backend(1), options.n_runs, on_run, report);
-  measure(all, options.n_runs, on_run, report);
+  if (all.n_threads() > 1) {
+    const Measured one = measure(Backend(1), options.n_runs, on_run);
+    add_rows(one, report);
+    add_roofline(one, report);
+  }
+  const Measured at = measure(all, options.n_runs, on_run);
+  add_rows(at, report);
+  add_roofline(at, report);
+  add_ratios(at, report);
   return report;
 }
 

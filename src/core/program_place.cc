@@ -12,6 +12,7 @@ ProgramPlace program_place() {
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (error) return {};
   ProgramPlace place;
+  place.folder = program.parent_path();
   place.share = program.parent_path().parent_path() / "share" / "reprise";
   const fs::path build = fs::weakly_canonical(REPRISE_BINARY_DIR, error);
   const auto [build_end, program_end] =

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -18,12 +17,6 @@
 
 namespace reprise {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::vector<std::string> policy_texts(const KvBenchOptions& options) {
   std::vector<std::string> texts = {"full"};
@@ -88,6 +81,9 @@ class KvBench {
     for (const bool is_flash : {false, true}) {
       peer.is_flash = is_flash;
       peers_.push_back(std::make_unique<LibllamaPeer>(path, peer));
+      if (options.openmp_peer.empty()) continue;
+      openmp_peers_.push_back(std::make_unique<PeerProcess>(
+          PeerProcess::Options{options.openmp_peer, path, peer.n_threads, peer.n_ctx, is_flash}));
     }
   }
 
@@ -132,8 +128,14 @@ class KvBench {
           is_core ? n_core_runs : n_other_runs);
     }
     for (size_t i = 0; i < peers_.size(); ++i) {
-      add(i == 0 ? "libllama" : "libllama flash", KvMeasured::Side::kPeer,
-          std::make_unique<LibllamaContestant>(*peers_[i], model_->hparams()), n_core_runs);
+      const std::string name = i == 0 ? "libllama" : "libllama flash";
+      const DecoderHparams& hp = model_->hparams();
+      add(name, KvMeasured::Side::kPeer,
+          std::make_unique<LibllamaContestant>(*peers_[i], backend_, hp), n_core_runs);
+      if (openmp_peers_.empty()) continue;
+      add(name + " OpenMP", KvMeasured::Side::kPeer,
+          std::make_unique<PeerProcessContestant>(*openmp_peers_[i], peers_[i]->n_ctx(), hp),
+          n_core_runs);
     }
   }
 
@@ -171,9 +173,8 @@ class KvBench {
     };
     const int64_t rss_before = resident_memory().now;
     const bool has_rss = is_first && reset_peak_resident();
-    const Clock::time_point start = Clock::now();
-    side.contestant->prefill(prompt_, n_growth_, progress);
-    m.prefill_s.push_back(seconds_since(start));
+    m.prefill_s.push_back(side.contestant->prefill(prompt_, n_growth_, progress));
+    side.contestant->rest();
     if (has_rss && m.side == KvMeasured::Side::kPolicy) {
       m.peak_rss_bytes = base_rss_ + resident_memory().peak - rss_before;
     }
@@ -184,10 +185,13 @@ class KvBench {
 
   // Every side reads the continuation token by token, as decoding would.
   void judge() {
-    begin("quality", static_cast<int64_t>(sides_.size() * continuation_.size()));
+    const auto n_judged = std::ranges::count_if(
+        sides_, [](const Side& side) { return side.contestant->has_logits(); });
+    begin("quality", static_cast<int64_t>(n_judged * continuation_.size()));
     Reference reference;
     std::vector<float> mine;
     for (Side& side : sides_) {
+      if (!side.contestant->has_logits()) continue;
       const bool is_reference = &side == &sides_.front();
       double kl = 0;
       int32_t n_same = 0;
@@ -203,8 +207,8 @@ class KvBench {
         n_same += best == reference.best[i] ? 1 : 0;
         advance(1);
       }
-      side.measured.kl = std::max(0.0, kl / static_cast<double>(continuation_.size()));
-      side.measured.top1 = static_cast<double>(n_same) / static_cast<double>(continuation_.size());
+      const auto n = static_cast<double>(continuation_.size());
+      side.measured.quality = {std::max(0.0, kl / n), n_same / n};
     }
     end();
   }
@@ -215,6 +219,7 @@ class KvBench {
     begin("decode", n_a_run * options_.n_runs * static_cast<int64_t>(sides_.size() + 1));
     for (int32_t i = 0; i < options_.n_runs; ++i) {
       measured_.bandwidth.push_back(bandwidth_->measure());
+      backend_.rest();
       measured_.empty_s.push_back(decode_once(empty_));
       // Another side first in every run: what stands first after a pause may find the machine
       // slower.
@@ -227,18 +232,18 @@ class KvBench {
     for (Side& side : sides_) side.contestant->rewind();
   }
 
+  // Seconds a token.
   double decode_once(KvContestant& contestant) {
     contestant.rewind();
-    const auto run = [&](int32_t first, int32_t n) {
-      for (int32_t i = first; i < first + n; ++i) {
-        contestant.decode(continuation_[i % continuation_.size()]);
-        advance(1);
-      }
-    };
-    run(0, KvBenchOptions::kWarmUp);
-    const Clock::time_point start = Clock::now();
-    run(KvBenchOptions::kWarmUp, options_.n_decode);
-    return seconds_since(start) / options_.n_decode;
+    std::vector<int32_t> tokens(KvBenchOptions::kWarmUp + options_.n_decode);
+    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = continuation_[i % continuation_.size()];
+    const auto [warm_up, timed] = std::pair(std::span(tokens).first(KvBenchOptions::kWarmUp),
+                                            std::span(tokens).subspan(KvBenchOptions::kWarmUp));
+    contestant.time_decode(warm_up);
+    const double seconds = contestant.time_decode(timed);
+    contestant.rest();
+    advance(static_cast<int64_t>(tokens.size()));
+    return seconds / options_.n_decode;
   }
 
   void begin(const char* what, int64_t n_total) {
@@ -265,7 +270,8 @@ class KvBench {
   std::optional<ReadBandwidth> bandwidth_;  // its buffer is no part of anyone's memory
   ReprisePolicy empty_;
   int64_t base_rss_ = 0;
-  std::vector<std::unique_ptr<LibllamaPeer>> peers_;
+  std::vector<std::unique_ptr<LibllamaPeer>> peers_;        // flash off, flash on
+  std::vector<std::unique_ptr<PeerProcess>> openmp_peers_;  // likewise, or none
   std::vector<int32_t> prompt_;
   std::vector<Side> sides_;
   KvContextMeasured measured_;
@@ -316,7 +322,8 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
                             format_bytes(decoder.n_weight_bytes()))},
       {"threads", std::to_string(backend.n_threads())},
       {"peer",
-       fmt::format("libllama, F16 cache, ubatch 512, on the same thread pool; weights in {}",
+       fmt::format("libllama, F16 cache, ubatch 512, on the same thread pool{}; weights in {}",
+                   options.openmp_peer.empty() ? "" : ", and with OpenMP in its own processes",
                    bench.peer().weight_buffers())},
       {"text", fmt::format("{} tokens", format_count(static_cast<int64_t>(text.size())))}};
   const KvRatioSubjects subjects{fmt::format("cake:budget={}", options.budget),
@@ -333,7 +340,10 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
           "{} tokens. Memory counts in the first prefill.",
           options.n_decode, KvBenchOptions::kWarmUp, options.n_runs, options.n_runs,
           options.n_long_runs, format_count(options.long_context), KvBenchOptions::kShortContext),
-      "libllama counts with the faster of flash attention on and off, in decode and in prefill.",
+      fmt::format(
+          "libllama counts with the fastest of its settings, in decode and in prefill: flash "
+          "attention on and off{}.",
+          options.openmp_peer.empty() ? "" : ", each without and with OpenMP"),
       ("The bound is the time of one token on an empty cache plus the reading of the kept K and V "
        "at the bandwidth of a plain summing loop on the same threads."),
       fmt::format(

@@ -24,6 +24,7 @@ struct KvBenchOptions {
   int32_t n_continuation = 64;   // teacher-forced tokens for KL and top-1 agreement
   bool skips_slack = false;      // leave out policies whose budget holds the whole context
   bool has_all_policies = true;  // or one of each kind
+  std::string openmp_peer = {};  // path of reprise_peer: libllama with OpenMP runs too
 
   static constexpr int32_t kShortContext = 512;  // up to it every policy prefills n_runs times
   static constexpr int32_t kWarmUp = 4;          // untimed tokens before a decode run
@@ -40,7 +41,8 @@ struct KvBenchEvents {
 };
 
 // Runs, interleaved in this process and on the backend's threads: this engine with a full cache and
-// with each policy, and libllama with flash attention on and off, at every context. `text` gives
+// with each policy, and libllama with flash attention on and off, at every context; with OpenMP in
+// processes of its own that sleep while others have their turn. `text` gives
 // the tokens: the continuation is its end, the prompt what stands before it, from its end again
 // when the text is too short. `path` is the model's file, for libllama. Throws Error; what the
 // events throw passes through.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,8 +21,11 @@ struct KvMeasured {
   int64_t peak_rss_bytes = 0;      // of the process with this contestant alone; 0: unknown
   int64_t peak_formula_bytes = 0;  // 0: does not apply
   double policy_share = 0;         // of the prefill's time
-  double kl = 0;                   // KL(full || this) in nats a token
-  double top1 = 0;                 // share of tokens with the same most probable one as full
+  struct Quality {
+    double kl = 0;    // KL(full || this) in nats a token
+    double top1 = 0;  // share of tokens with the same most probable one as full
+  };
+  std::optional<Quality> quality = {};  // of those that give logits
 };
 
 struct KvContextMeasured {

@@ -1,15 +1,45 @@
 #include "engines/generate/kv_contestant.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace reprise {
+namespace {
 
-void ReprisePolicy::prefill(std::span<const int32_t> prompt, int32_t n_growth,
-                            const PrefillProgress& progress) {
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Calls read(first, n) for the prompt in libllama's own steps of n_ubatch, so that the progress
+// moves and Ctrl-C is heard.
+template <class F>
+void in_steps(int32_t n_prompt, const PrefillProgress& progress, F&& read) {
+  constexpr int32_t kStep = 512;
+  for (int32_t first = 0; first < n_prompt; first += kStep) {
+    const int32_t n = std::min(kStep, n_prompt - first);
+    read(first, n);
+    if (progress) progress(first + n, n_prompt);
+  }
+}
+
+}  // namespace
+
+double KvContestant::time_decode(std::span<const int32_t> tokens) {
+  const Clock::time_point start = Clock::now();
+  for (const int32_t token : tokens) decode(token);
+  return seconds_since(start);
+}
+
+double ReprisePolicy::prefill(std::span<const int32_t> prompt, int32_t n_growth,
+                              const PrefillProgress& progress) {
+  const Clock::time_point start = Clock::now();
   kept_ = {};
   if (!sequence_) sequence_.emplace(model_, backend_, policy_);
   sequence_->clear();
   sequence_->prefill(prompt, {.n_growth = n_growth, .n_compress = -1, .progress = progress});
+  return seconds_since(start);
 }
 
 void ReprisePolicy::keep() {
@@ -56,7 +86,7 @@ int64_t ReprisePolicy::peak_formula_bytes() {
   return n_bytes + layer_bytes;
 }
 
-int64_t LibllamaContestant::kv_bytes(int32_t n_tokens) const {
+int64_t LibllamaCache::n_bytes(int32_t n_tokens) const {
   const KvShape shape{hp_.n_embd_head, hp_.n_head_kv, GGML_TYPE_F16};
   int64_t n_entries = 0;
   for (const bool is_swa : hp_.is_swa)
@@ -64,21 +94,27 @@ int64_t LibllamaContestant::kv_bytes(int32_t n_tokens) const {
   return shape.entry_bytes() * n_entries;
 }
 
-void LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
-                                 const PrefillProgress& progress) {
+double LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
+                                   const PrefillProgress& progress) {
+  const Clock::time_point start = Clock::now();
   peer_.clear();
   n_prompt_ = static_cast<int32_t>(prompt.size());
-  // In its own steps of n_ubatch, so that the progress moves and Ctrl-C is heard.
-  constexpr int32_t kStep = 512;
-  for (int32_t first = 0; first < n_prompt_; first += kStep) {
-    const int32_t n = std::min(kStep, n_prompt_ - first);
-    if (first + n < n_prompt_) {
-      peer_.append(prompt.subspan(first, n));
-    } else {
-      peer_.extend(prompt.subspan(first, n));
-    }
-    if (progress) progress(first + n, n_prompt_);
-  }
+  in_steps(n_prompt_, progress, [&](int32_t first, int32_t n) {
+    const std::span<const int32_t> step = prompt.subspan(first, n);
+    first + n < n_prompt_ ? peer_.append(step) : static_cast<void>(peer_.extend(step));
+  });
+  return seconds_since(start);
+}
+
+double PeerProcessContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
+                                      const PrefillProgress& progress) {
+  double seconds = peer_.clear();
+  n_prompt_ = static_cast<int32_t>(prompt.size());
+  in_steps(n_prompt_, progress, [&](int32_t first, int32_t n) {
+    const std::span<const int32_t> step = prompt.subspan(first, n);
+    seconds += first + n < n_prompt_ ? peer_.append(step) : peer_.extend(step);
+  });
+  return seconds;
 }
 
 }  // namespace reprise

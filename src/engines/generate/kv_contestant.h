@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engines/generate/libllama_peer.h"
+#include "engines/generate/peer_process.h"
 #include "engines/generate/sequence.h"
 
 namespace reprise {
@@ -21,9 +22,10 @@ class KvContestant {
   KvContestant& operator=(const KvContestant&) = delete;
 
   // Reads the prompt into an empty cache with room for n_growth tokens more; memory of an earlier
-  // prefill is used again. Throws Error; what `progress` throws passes through.
-  virtual void prefill(std::span<const int32_t> prompt, int32_t n_growth,
-                       const PrefillProgress& progress) = 0;
+  // prefill is used again. Returns the seconds it took. Throws Error; what `progress` throws passes
+  // through.
+  virtual double prefill(std::span<const int32_t> prompt, int32_t n_growth,
+                         const PrefillProgress& progress) = 0;
   // Remembers this point for rewind().
   virtual void keep() = 0;
   // Back to where keep() was called. A policy that replaces entries while decoding goes on instead:
@@ -31,6 +33,12 @@ class KvContestant {
   virtual void rewind() = 0;
   // Logits behind one more token, valid until the next call.
   virtual std::span<const float> decode(int32_t token) = 0;
+  // Whether decode() may be called: a peer in a process of its own tells times alone.
+  virtual bool has_logits() const { return true; }
+  // Decodes the tokens one by one. Returns the seconds it took.
+  virtual double time_decode(std::span<const int32_t> tokens);
+  // Called at the end of a turn: threads that would still spin for a while go to sleep.
+  virtual void rest() = 0;
 
   // Of K and V that the next token reads.
   virtual int64_t kv_read_bytes() = 0;
@@ -48,11 +56,12 @@ class ReprisePolicy final : public KvContestant {
                 std::shared_ptr<const KvPolicy> policy)
       : model_(std::move(model)), backend_(backend), policy_(std::move(policy)) {}
 
-  void prefill(std::span<const int32_t> prompt, int32_t n_growth,
-               const PrefillProgress& progress) override;
+  double prefill(std::span<const int32_t> prompt, int32_t n_growth,
+                 const PrefillProgress& progress) override;
   void keep() override;
   void rewind() override;
   std::span<const float> decode(int32_t token) override { return sequence_->decode(token); }
+  void rest() override { backend_.rest(); }
   int64_t kv_read_bytes() override;
   int64_t peak_kv_bytes() override { return sequence_->last_prefill().peak_kv_bytes; }
   double policy_share() override;
@@ -66,25 +75,61 @@ class ReprisePolicy final : public KvContestant {
   SequenceState kept_;
 };
 
+// libllama's F16 cache, by its sizes: it does not tell.
+class LibllamaCache {
+ public:
+  explicit LibllamaCache(const DecoderHparams& hp) : hp_(hp) {}
+  int64_t n_bytes(int32_t n_tokens) const;
+  // It takes room for the whole context at its start; how much in sliding-window layers is its own.
+  int64_t peak_bytes(int32_t n_ctx) const { return hp_.n_swa > 0 ? 0 : n_bytes(n_ctx); }
+
+ private:
+  const DecoderHparams& hp_;
+};
+
 class LibllamaContestant final : public KvContestant {
  public:
-  // hp: of the same model, with an F16 cache.
-  LibllamaContestant(LibllamaPeer& peer, const DecoderHparams& hp) : peer_(peer), hp_(hp) {}
+  // The peer computes on the backend's threads; hp: of the same model.
+  LibllamaContestant(LibllamaPeer& peer, const Backend& backend, const DecoderHparams& hp)
+      : peer_(peer), backend_(backend), cache_(hp) {}
 
-  void prefill(std::span<const int32_t> prompt, int32_t n_growth,
-               const PrefillProgress& progress) override;
+  double prefill(std::span<const int32_t> prompt, int32_t n_growth,
+                 const PrefillProgress& progress) override;
   void keep() override {}
   void rewind() override { peer_.rewind(n_prompt_); }
   std::span<const float> decode(int32_t token) override { return peer_.extend({&token, 1}); }
-  int64_t kv_read_bytes() override { return kv_bytes(n_prompt_); }
-  // It takes room for the whole context at its start; how much in sliding-window layers is its own.
-  int64_t peak_kv_bytes() override { return hp_.n_swa > 0 ? 0 : kv_bytes(peer_.n_ctx()); }
+  void rest() override { backend_.rest(); }
+  int64_t kv_read_bytes() override { return cache_.n_bytes(n_prompt_); }
+  int64_t peak_kv_bytes() override { return cache_.peak_bytes(peer_.n_ctx()); }
 
  private:
-  int64_t kv_bytes(int32_t n_tokens) const;
-
   LibllamaPeer& peer_;
-  const DecoderHparams& hp_;
+  const Backend& backend_;
+  LibllamaCache cache_;
+  int32_t n_prompt_ = 0;
+};
+
+// libllama with OpenMP.
+class PeerProcessContestant final : public KvContestant {
+ public:
+  PeerProcessContestant(PeerProcess& peer, int32_t n_ctx, const DecoderHparams& hp)
+      : peer_(peer), n_ctx_(n_ctx), cache_(hp) {}
+
+  double prefill(std::span<const int32_t> prompt, int32_t n_growth,
+                 const PrefillProgress& progress) override;
+  void keep() override {}
+  void rewind() override { peer_.rewind(n_prompt_); }
+  std::span<const float> decode(int32_t /*token*/) override { return {}; }
+  bool has_logits() const override { return false; }
+  double time_decode(std::span<const int32_t> tokens) override { return peer_.decode(tokens); }
+  void rest() override {}  // it answers when its threads sleep
+  int64_t kv_read_bytes() override { return cache_.n_bytes(n_prompt_); }
+  int64_t peak_kv_bytes() override { return cache_.peak_bytes(n_ctx_); }
+
+ private:
+  PeerProcess& peer_;
+  int32_t n_ctx_;
+  LibllamaCache cache_;
   int32_t n_prompt_ = 0;
 };
 

@@ -1,0 +1,188 @@
+#include "core/kernel_cases.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/attention_node.h"
+#include "core/error.h"
+#include "core/kv_block.h"
+#include "core/matmul_node.h"
+
+namespace reprise {
+namespace {
+
+// SmolLM2's heads, and a wider matrix than it has: nothing here should depend on one width.
+constexpr int32_t kEmbdHead = 64;
+constexpr int32_t kHeads = 9;
+constexpr int32_t kHeadsKv = 3;
+constexpr int32_t kEntries = 8000;
+constexpr int32_t kPromptTokens = 512;
+constexpr int32_t kLayers = 8;  // of decode attention, each with a cache of its own
+constexpr int64_t kIn = 2048;
+constexpr int64_t kOutOfPrompt = 2048;
+constexpr int64_t kOutOfToken = 32768;  // 34 to 71 MB: as the whole of a model, in no cache
+
+void fill_waves(ggml_tensor* tensor) {
+  auto* values = static_cast<float*>(tensor->data);
+  for (int64_t i = 0; i < ggml_nelements(tensor); ++i)
+    values[i] = std::sin(0.37F * static_cast<float>(i % 4096));
+}
+
+std::vector<std::byte> quantised_waves(ggml_type type, int64_t n_rows, int64_t n_row) {
+  std::vector<float> values(n_row * n_rows);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = std::cos(0.11F * static_cast<float>(i % 8192));
+  std::vector<std::byte> out(ggml_row_size(type, n_row) * n_rows);
+  ggml_quantize_chunk(type, values.data(), out.data(), 0, n_rows, n_row, nullptr);
+  return out;
+}
+
+KernelWork attention_work(ggml_type type, int32_t n_tokens) {
+  const bool is_decode = n_tokens == 1;
+  const double n_rows = 2.0 * kEntries * kHeadsKv * (is_decode ? kLayers : 1);  // K and V
+  KernelWork work;
+  work.name =
+      fmt::format("{} attention {}", is_decode ? "decode" : "prefill", ggml_type_name(type));
+  // Queries see the entries before them and themselves.
+  work.ops = 4.0 * kEmbdHead * kHeads * n_tokens * (kEntries - (n_tokens - 1) / 2.0) *
+             (is_decode ? kLayers : 1);
+  work.bytes = n_rows * static_cast<double>(ggml_row_size(type, kEmbdHead));
+  work.is_read = is_decode;
+  if (is_decode) {
+    work.cache_type = ggml_type_name(type);
+    work.f16_cache_bytes = n_rows * 2 * kEmbdHead;
+  }
+  return work;
+}
+
+class AttentionCase final : public KernelCase {
+ public:
+  AttentionCase(const Backend& backend, ggml_type type, int32_t n_tokens)
+      : KernelCase(backend, attention_work(type, n_tokens)), n_tokens_(n_tokens) {
+    const KvShape shape{kEmbdHead, kHeadsKv, type};
+    const std::vector<std::byte> rows = quantised_waves(type, kEntries, kEmbdHead);
+    for (int32_t i = 0; i < (n_tokens == 1 ? kLayers : 1); ++i) {
+      KvBlock& block = blocks_.emplace_back(shape, kEntries, memory_);
+      for (int32_t g = 0; g < kHeadsKv; ++g)
+        block.scatter(g, 0, kEntries, rows.data(), rows.data());
+    }
+  }
+
+ private:
+  void build() override {
+    q_ = arena_.input(GGML_TYPE_F32, int64_t{kEmbdHead} * kHeads, n_tokens_);
+    ggml_tensor* q = ggml_reshape_3d(arena_.ctx(), q_, kEmbdHead, kHeads, n_tokens_);
+    for (const KvBlock& block : blocks_) {
+      const AttentionInputs in{q,
+                               block.k(arena_, 0, kEntries),
+                               block.v(arena_, 0, kEntries),
+                               {kEntries - n_tokens_, n_tokens_, 0},
+                               0.125F};
+      ggml_build_forward_expand(arena_.graph(),
+                                attention_node(arena_, in, AttentionExtra::kNone).out);
+    }
+  }
+  void fill() override { fill_waves(q_); }
+
+  KvMemory memory_;
+  std::vector<KvBlock> blocks_;
+  int32_t n_tokens_;
+  ggml_tensor* q_ = nullptr;
+};
+
+int64_t n_out_of(int64_t n_tokens) { return n_tokens == 1 ? kOutOfToken : kOutOfPrompt; }
+
+KernelWork product_work(ggml_type type, int64_t n_tokens, bool is_ggml) {
+  const int64_t n_out = n_out_of(n_tokens);
+  KernelWork work;
+  work.name = fmt::format("{} {} x {} token{}", is_ggml ? "ggml product" : "product",
+                          ggml_type_name(type), n_tokens, n_tokens == 1 ? "" : "s");
+  work.is_ours = !is_ggml;
+  work.ops = 2.0 * kIn * static_cast<double>(n_out * n_tokens);
+  work.bytes = static_cast<double>(ggml_row_size(type, kIn) * n_out) +
+               4.0 * static_cast<double>(n_tokens * (kIn + n_out));
+  work.is_read = n_tokens == 1;
+  return work;
+}
+
+class ProductCase final : public KernelCase {
+ public:
+  ProductCase(const Backend& backend, ggml_type type, int64_t n_tokens, bool is_ggml)
+      : KernelCase(backend, product_work(type, n_tokens, is_ggml)),
+        n_tokens_(n_tokens),
+        n_out_(n_out_of(n_tokens)),
+        is_ggml_(is_ggml),
+        type_(type),
+        buffer_(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(),
+                                               ggml_row_size(type, kIn) * n_out_),
+                ggml_backend_buffer_free) {
+    if (buffer_ == nullptr) throw Error("out of memory for the kernel bench");
+    const std::vector<std::byte> rows = quantised_waves(type, n_out_, kIn);
+    std::copy(rows.begin(), rows.end(), weights());
+  }
+
+ private:
+  std::byte* weights() const {
+    return static_cast<std::byte*>(ggml_backend_buffer_get_base(buffer_.get()));
+  }
+  void build() override {
+    x_ = arena_.input(GGML_TYPE_F32, kIn, n_tokens_);
+    const size_t row = ggml_row_size(type_, kIn);
+    ggml_tensor* w =
+        arena_.view(buffer_.get(), weights(), type_, {kIn, n_out_, 1}, row, row * n_out_);
+    ggml_build_forward_expand(
+        arena_.graph(), is_ggml_ ? ggml_mul_mat(arena_.ctx(), w, x_) : matmul_node(arena_, w, x_));
+  }
+  void fill() override { fill_waves(x_); }
+
+  int64_t n_tokens_;
+  int64_t n_out_;
+  bool is_ggml_;
+  ggml_type type_;
+  std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_;
+  ggml_tensor* x_ = nullptr;
+};
+
+}  // namespace
+
+double KernelCase::run_s() {
+  using Clock = std::chrono::steady_clock;
+  arena_.begin();
+  build();
+  arena_.allocate();
+  fill();
+  const Clock::time_point start = Clock::now();
+  arena_.compute();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<std::pair<std::string, std::string>> kernel_case_facts() {
+  return {{"attention", fmt::format("{} entries, {} query and {} KV heads of {} values", kEntries,
+                                    kHeads, kHeadsKv, kEmbdHead)},
+          {"products", fmt::format("{} values into {} for prompts, into {} for a token", kIn,
+                                   kOutOfPrompt, kOutOfToken)}};
+}
+
+std::vector<std::unique_ptr<KernelCase>> all_kernel_cases(const Backend& backend) {
+  std::vector<std::unique_ptr<KernelCase>> cases;
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0})
+    cases.push_back(std::make_unique<AttentionCase>(backend, type, 1));
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0})
+    cases.push_back(std::make_unique<AttentionCase>(backend, type, kPromptTokens));
+  for (const bool is_ggml : {false, true}) {
+    for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0})
+      cases.push_back(std::make_unique<ProductCase>(backend, type, 1, is_ggml));
+    for (const int64_t n_tokens : {32, 128, 512})
+      cases.push_back(std::make_unique<ProductCase>(backend, GGML_TYPE_Q4_1, n_tokens, is_ggml));
+    for (const ggml_type type :
+         {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q4_0, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
+          GGML_TYPE_Q8_0, GGML_TYPE_IQ4_NL, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K})
+      cases.push_back(std::make_unique<ProductCase>(backend, type, kPromptTokens, is_ggml));
+  }
+  return cases;
+}
+
+}  // namespace reprise

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/bench_report.h"
+#include "nets/decoder_model.h"
+
+namespace reprise {
+
+struct ThreadBenchOptions {
+  std::vector<int32_t> contexts = {128, 2048};  // prompt tokens, rising
+  std::vector<int32_t> thread_counts = {};      // rising; empty: 1, all cores, twice as many
+  int32_t n_runs = 5;
+  int32_t n_decode = 16;  // tokens of a decode run
+
+  // Throws Error on lists that do not rise or on counts out of range.
+  void check() const;
+};
+
+// The full cache and libllama (flash attention off) on each number of threads, at every context:
+// prefill and decode. All of them take turns, each on a pool of its own that sleeps in between.
+// Twice the cores must not lose more than a tenth: oversubscribed_4_vs_2_threads, on two cores, is
+// the worst of our speeds on four threads over those on two. `on_turn` is told before every turn
+// and may throw to stop. Throws Error.
+BenchReport bench_threads(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
+                          std::span<const int32_t> text, const ThreadBenchOptions& options,
+                          const std::function<void()>& on_turn);
+
+}  // namespace reprise
