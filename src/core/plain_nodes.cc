@@ -15,7 +15,7 @@ AttentionNode plain_attention_node(GraphArena& arena, const AttentionInputs& in)
   ggml_tensor* mask = arena.causal_mask(in.span, in.k->ne[1]);
   ggml_tensor* q = ggml_permute(ctx, in.q, 0, 2, 1, 3);  // [n_embd_head, n_tokens, n_head]
   ggml_tensor* out = ggml_flash_attn_ext(ctx, q, in.k, in.v, mask, in.scale, 0, 0);
-  ggml_flash_attn_ext_set_prec(out, GGML_PREC_F32);
+  ggml_prec_set_acc(out, GGML_PREC_F32);
   AttentionNode node;
   node.out = ggml_reshape_2d(ctx, out, out->ne[0] * out->ne[1], out->ne[2]);
   return node;
