@@ -46,7 +46,10 @@ int run_kv(const KvFlags& flags) {
   KvBenchOptions options = flags.options;
   if (flags.has_openmp_peer) options.openmp_peer = openmp_peer();
   const std::string text = read_bench_text(flags.text);
-  const Backend backend(flags.compute.n_threads, flags.compute.weight_use());
+  const Backend backend = flags.compute.backend();
+  if (!backend.has_kernels()) {
+    throw Error("bench kv compares with libllama on the CPU's cores; leave --device out");
+  }
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;
