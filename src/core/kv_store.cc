@@ -65,15 +65,16 @@ void KvStore::reserve(int32_t il, int32_t n_entries) {
 void KvStore::make_room(int32_t il, int32_t n_new) {
   Layer& layer = layers_[il];
   const int32_t n_needed = layer.count + n_new;
-  if (n_needed <= capacity(il)) return;
   const int32_t n_swa = layer.shape.n_swa;
+  const int32_t most = n_swa > 0 ? n_swa + kMaxPass : INT32_MAX;  // a block may have room for more
+  if (n_needed <= std::min(capacity(il), most)) return;
   if (n_swa == 0) {
     reserve(il, (n_needed + kGrowth - 1) / kGrowth * kGrowth);
     return;
   }
   assert(n_new <= kMaxPass);
-  reserve(il, n_swa + kMaxPass);
-  if (n_needed <= capacity(il)) return;
+  reserve(il, most);
+  if (n_needed <= most) return;
   const int32_t n_keep = std::min(layer.count, n_swa - 1);  // all that the next token still sees
   const int32_t n_drop = layer.count - n_keep;
   layer.block->shift(0, n_drop, n_keep);

@@ -66,6 +66,16 @@ class PlainForm : public ::testing::Test {
   Sequence sequence(const Backend& backend, const std::string& spec) const {
     return {model_, backend, std::shared_ptr<const KvPolicy>(make_kv_policy(spec))};
   }
+  // What the order of additions alone does to logits: in our own form, between chunks and single
+  // tokens. Less than a thousandth counts as that.
+  float order_noise(const KvPlan& plan, std::span<const int32_t> tokens) const {
+    Sequence in_chunks = sequence(ours_, plan);
+    Sequence by_one = sequence(ours_, plan);
+    const auto n_decoded = static_cast<int32_t>(tokens.size()) - 1;
+    const float noise = max_difference(read(by_one, tokens, n_decoded), read(in_chunks, tokens, 0));
+    EXPECT_LT(noise, 5e-3F);  // as in SequenceAgainstPeer.F32LogitsEqualLibllama
+    return std::max(1e-3F, 2 * noise);
+  }
   // Logits of all tokens, the last n_decoded of them one at a time.
   static std::vector<float> read(Sequence& sequence, std::span<const int32_t> tokens,
                                  int32_t n_decoded) {
@@ -80,22 +90,17 @@ class PlainForm : public ::testing::Test {
 
 class PlainFormOf : public PlainForm, public ::testing::WithParamInterface<std::string> {};
 
-// F32 weights and an F32 cache: only the order of additions differs, as it does in our own form
-// between chunks and single tokens. The prompt is longer than what a sliding-window layer has room
-// for, so that its entries move, and padding is part of every pass.
+// F32 weights and an F32 cache: only the order of additions differs. The prompt is longer than what
+// a sliding-window layer has room for, so that its entries move, and padding is part of every pass.
 TEST_P(PlainFormOf, EqualsOursInF32) {
   load({.arch = GetParam()});
   KvPlan plan;
   plan.type = KvType::kF32;
   const std::vector<int32_t> prompt = tokens(1330, 7);
-  Sequence in_chunks = sequence(ours_, plan);
-  Sequence by_one = sequence(ours_, plan);
+  Sequence ours = sequence(ours_, plan);
   Sequence plain = sequence(plain_, plan);
-  const std::vector<float> want = read(in_chunks, prompt, 20);
-  const float noise = max_difference(read(by_one, prompt, 1329), want);
-  EXPECT_GT(noise, 0);
-  EXPECT_LT(noise, 5e-3F);
-  EXPECT_LT(max_difference(read(plain, prompt, 20), want), std::max(1e-3F, 2 * noise));
+  EXPECT_LT(max_difference(read(plain, prompt, 20), read(ours, prompt, 20)),
+            order_noise(plan, prompt));
   EXPECT_EQ(plain.kv().capacity(0) % 256, 0);
 }
 
@@ -111,40 +116,49 @@ TEST_P(PlainFormOf, EqualsOursUpToTheRoundingOfQueries) {
   const std::vector<float> want = peer.extend_all(prompt);
   const float noise = 2 * std::max(max_difference(flash.extend_all(prompt), want),
                                    max_difference(by_one.extend_all(prompt), want));
-  EXPECT_LT(noise, 0.2F);
+  EXPECT_LT(noise, 0.1F * *std::ranges::max_element(want));
   Sequence ours = sequence(ours_, KvPlan{});
   Sequence plain = sequence(plain_, KvPlan{});
   EXPECT_LT(max_difference(read(plain, prompt, 10), read(ours, prompt, 10)), noise);
 }
 
+std::vector<int32_t> positions(Sequence& sequence, int32_t il, int32_t g) {
+  std::vector<int32_t> out(sequence.kv().count(il));
+  for (int32_t slot = 0; slot < sequence.kv().count(il); ++slot) {
+    out[slot] = sequence.kv().position(il, g, slot);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 // A cascade whose statistics are measured between the graphs keeps what the one inside them keeps:
-// scores that differ in their last bits only have the same order.
+// scores that differ in their last bits only choose the same entries, though neighbours among these
+// may change places.
 TEST_P(PlainFormOf, KeepsWhatOursKeeps) {
   load({.arch = GetParam()});
+  KvPlan f32;
+  f32.type = KvType::kF32;
+  const float noise = order_noise(f32, tokens(700, 1));
   for (const char* spec :
        {"cake:budget=96,window=16,type=f32", "snapkv:budget=80,window=16,type=f32"}) {
     Sequence ours = sequence(ours_, spec);
     Sequence plain = sequence(plain_, spec);
-    constexpr float kNoise = 2e-3F;         // as SequenceAgainstPeer.CascadePrefillIsExact
     for (const uint32_t turn : {1U, 2U}) {  // the second one has older entries in front
       const std::vector<int32_t> prompt = tokens(700, turn);
       const std::vector<float> want = copy(ours.prefill(prompt, {}));
-      EXPECT_LT(max_difference(plain.prefill(prompt, {}), want), kNoise) << spec;
+      EXPECT_LT(max_difference(plain.prefill(prompt, {}), want), noise) << spec;
       ASSERT_TRUE(plain.last_prefill().is_cascade);
       EXPECT_EQ(plain.last_prefill().kept, ours.last_prefill().kept) << spec;
       for (const int32_t token : tokens(5, turn + 10)) {
         const std::vector<float> next = copy(ours.decode(token));
-        EXPECT_LT(max_difference(plain.decode(token), next), kNoise) << spec;
+        EXPECT_LT(max_difference(plain.decode(token), next), noise) << spec;
       }
     }
     for (int32_t il = 0; il < model_->hparams().n_layer; ++il) {
-      if (!ours.kv().shape(il).is_eligible()) continue;  // they forget at other times
       ASSERT_EQ(plain.kv().count(il), ours.kv().count(il));
       for (int32_t g = 0; g < model_->hparams().n_head_kv; ++g) {
-        for (int32_t slot = 0; slot < ours.kv().count(il); ++slot) {
-          ASSERT_EQ(plain.kv().position(il, g, slot), ours.kv().position(il, g, slot))
-              << spec << " layer " << il << " head " << g << " slot " << slot;
-        }
+        EXPECT_EQ(positions(plain, il, g), positions(ours, il, g))
+            << spec << " layer " << il << " head " << g;
       }
     }
   }
@@ -214,15 +228,23 @@ TEST_F(PlainForm, StateMovesBetweenTheForms) {
   plan.type = KvType::kF32;
   Sequence plain = sequence(plain_, plan);
   Sequence ours = sequence(ours_, plan);
+  Sequence own = sequence(ours_, plan);
   plain.extend_all(tokens(333, 1));
+  own.extend_all(tokens(333, 1));
   ours.restore(plain.save());
+  EXPECT_EQ(ours.save().layers, plain.save().layers);
   Sequence again = sequence(plain_, plan);
   again.restore(ours.save());
+  float moved = 0;
+  float noise = 0;  // of the forms, each over entries of its own
   for (const int32_t token : tokens(5, 2)) {
     const std::vector<float> want = copy(plain.decode(token));
-    EXPECT_LT(max_difference(ours.decode(token), want), 1e-3F);
     EXPECT_EQ(copy(again.decode(token)), want);
+    moved = std::max(moved, max_difference(ours.decode(token), want));
+    noise = std::max(noise, max_difference(own.decode(token), want));
   }
+  EXPECT_LT(moved, 2 * noise);
+  EXPECT_LT(noise, 5e-3F);  // as in SequenceAgainstPeer.F32LogitsEqualLibllama
 }
 
 TEST_F(PlainForm, RefusesPoliciesThatMeasureInsideGraphs) {
