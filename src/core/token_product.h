@@ -17,7 +17,7 @@ class TokenInput {
   // Bytes that `scratch` needs for products of x with all of w.
   static size_t scratch_bytes(std::span<const ggml_tensor* const> w);
 
-  // x: [n_in]; scratch: aligned to 64 bytes. Both outlive this.
+  // x: [n_in]; scratch: aligned to 16 bytes. Both outlive this.
   TokenInput(const float* x, int64_t n_in, std::byte* scratch)
       : x_(x), n_in_(n_in), scratch_(scratch) {}
 

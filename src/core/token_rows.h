@@ -10,7 +10,7 @@ namespace reprise {
 // How the rows of a token's products are split into parts that threads take, and where scratch
 // starts in a node's tensor.
 
-// Values: scratch starts at a cache line.
+// Values: scratch starts at a cache line where the tensor does, which ggml aligns to 32 bytes.
 inline int64_t aligned_values(int64_t n) {
   constexpr int64_t kAlign = 16;
   return (n + kAlign - 1) / kAlign * kAlign;

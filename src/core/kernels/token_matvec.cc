@@ -70,7 +70,10 @@ struct Iq4NlBlocks {
 struct Q8_0Blocks {
   static constexpr int64_t kBytes = 34;
   static constexpr bool kHasMin = false;
-  static int32_t value(const uint8_t* quants, int64_t i) { return static_cast<int8_t>(quants[i]); }
+  static int32_t value(const uint8_t* quants, int64_t i) {
+    // Not a cast of the value: GCC 12 then multiplies unsigned bytes where the target has AVX-VNNI.
+    return reinterpret_cast<const int8_t*>(quants)[i];
+  }
 };
 
 template <class Blocks>
@@ -237,9 +240,14 @@ HWY_INLINE float round_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT q
   }
   const float max = hn::GetLane(hn::MaxOfLanes(d, maxima));
   const float poison = hn::GetLane(hn::SumOfLanes(d, poisons));
+  if (poison != 0) {  // no integer stands for such values; their sums would overflow
+    std::fill_n(q, kBlock, int8_t{0});
+    *sum = 0;
+    return poison;
+  }
   // 0 where its inverse would overflow: such values are nothing beside any weight.
   const bool is_tiny = !(max > 0x1p-120F);
-  const auto factor = hn::Set(d, is_tiny || poison != 0 ? 0.0F : 127.0F / max);
+  const auto factor = hn::Set(d, is_tiny ? 0.0F : 127.0F / max);
   auto sums = hn::Zero(ints);
   for (int64_t i = 0; i < kBlock; i += n_lanes) {
     const auto v = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor));
@@ -247,7 +255,7 @@ HWY_INLINE float round_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT q
     hn::StoreU(hn::DemoteTo(bytes, v), bytes, q + i);
   }
   *sum = hn::GetLane(hn::SumOfLanes(ints, sums));
-  return (is_tiny ? 0.0F : max / 127.0F) + poison;
+  return is_tiny ? 0.0F : max / 127.0F;
 }
 
 void round_all(const float* x, int64_t n_in, int8_t* q, float* scale, float* scaled_sum,

@@ -18,7 +18,7 @@ struct RoundedToken {
 
 // Bytes that round_token() needs for n_in values, a multiple of 32.
 size_t rounded_token_bytes(int64_t n_in);
-// to: aligned to 64 bytes.
+// to: aligned to 16 bytes.
 RoundedToken round_token(const float* x, int64_t n_in, std::byte* to);
 
 // y = W x for a single token: as many rows of W at a time as a vector has lanes of 32 bits, so that
@@ -33,7 +33,7 @@ struct TokenMatvec {
   RoundedToken x;
 };
 
-// q4_0, q4_1, q8_0 and iq4_nl.
+// q4_0, q4_1, q5_0, q5_1, q8_0, iq4_nl, and those of token_matvec_k.
 bool has_token_matvec(ggml_type type);
 
 // y[0 .. n) = rows [first, first + n). Where first and n are multiples of 16, every row is computed
