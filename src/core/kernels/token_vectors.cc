@@ -46,12 +46,15 @@ void norm(const float* x, const float* weight, float eps, int64_t n, float* out)
   });
 }
 
-// x / (1 + exp(-x)). Where exp(-x) would overflow the quotient is 0 anyway.
+// x / (1 + exp(-exponent)).
 template <class D>
 HWY_INLINE hn::Vec<D> times_sigmoid(D d, hn::Vec<D> x, hn::Vec<D> exponent) {
-  const auto e = hn::Exp(d, hn::Min(hn::Neg(exponent), hn::Set(d, 80.0F)));
-  // Exp hides NaN on some targets; x itself carries it.
-  return hn::Div(x, hn::Add(hn::Set(d, 1.0F), e));
+  // Below, exp(-exponent) nears its overflow: 0, but for x that is infinite or NaN, which the
+  // product shows where Exp and Max hide it.
+  const auto least = hn::Set(d, -80.0F);
+  const auto e = hn::Exp(d, hn::Neg(hn::Max(exponent, least)));
+  const auto sigmoid = hn::Div(hn::Set(d, 1.0F), hn::Add(hn::Set(d, 1.0F), e));
+  return hn::Mul(x, hn::IfThenElseZero(hn::Gt(exponent, least), sigmoid));
 }
 
 void silu_times(const float* gate, const float* up, int64_t n, float* out) {
