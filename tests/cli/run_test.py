@@ -219,7 +219,7 @@ class Endings(RunTest):
 
     def test_a_model_that_shrinks_ends_in_one_line(self):
         model = self.file("shrinking.gguf", self.model.read_bytes())
-        run = subprocess.Popen([PROGRAM, "run", model, "-q", "-p", "x", "--max-tokens", "1900"],
+        run = subprocess.Popen([PROGRAM, "run", model, "-q", "-p", "x", "--max-tokens", "1900", "--mmap", "on"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         run.stdout.read(1)
         os.truncate(model, 0)
