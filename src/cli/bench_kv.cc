@@ -52,7 +52,7 @@ int run_kv(const KvFlags& flags) {
   KvBenchOptions options = flags.options;
   if (flags.has_openmp_peer) options.openmp_peer = openmp_peer();
   const std::string text = read_bench_text(flags.text);
-  const Backend backend = flags.compute.backend();
+  Backend backend = flags.compute.backend();
   if (!backend.has_kernels()) {
     throw Error("bench kv compares with libllama on the CPU's cores; leave --device out");
   }

@@ -58,7 +58,7 @@ struct Reference {
 class KvBench {
  public:
   KvBench(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
-          const Backend& backend, std::span<const int32_t> text, const KvBenchOptions& options,
+          Backend& backend, std::span<const int32_t> text, const KvBenchOptions& options,
           const KvBenchEvents& events)
       : model_(model),
         backend_(backend),
@@ -92,6 +92,7 @@ class KvBench {
     prefill();
     judge();
     decode();
+    trace_full();
     for (Side& side : sides_) {
       side.measured.kv_read_bytes = side.contestant->kv_read_bytes();
       measured_.contestants.push_back(std::move(side.measured));
@@ -232,15 +233,37 @@ class KvBench {
     for (Side& side : sides_) side.contestant->rewind();
   }
 
+  void trace_full() {
+    KvContestant& full = *sides_.front().contestant;
+    for (int32_t i = 0; i < options_.n_runs; ++i) {
+      OpTrace trace(backend_.n_threads(), 0);
+      backend_.set_trace(&trace);
+      full.rewind();
+      full.time_decode(tokens_of_a_run().first(KvBenchOptions::kWarmUp));
+      const double busy_before_s = trace.busy_s();
+      const double s = full.time_decode(tokens_of_a_run().subspan(KvBenchOptions::kWarmUp));
+      backend_.set_trace(nullptr);
+      const double busy_s = trace.busy_s() - busy_before_s;
+      measured_.barrier_share.push_back(1 - busy_s / (s * backend_.n_threads()));
+      measured_.traced_s.push_back(s / options_.n_decode);
+    }
+    full.rewind();
+  }
+
+  // The same for everyone: warm-up, then what is timed.
+  std::span<const int32_t> tokens_of_a_run() {
+    decoded_.resize(KvBenchOptions::kWarmUp + options_.n_decode);
+    for (size_t i = 0; i < decoded_.size(); ++i)
+      decoded_[i] = continuation_[i % continuation_.size()];
+    return decoded_;
+  }
+
   // Seconds a token.
   double decode_once(KvContestant& contestant) {
     contestant.rewind();
-    std::vector<int32_t> tokens(KvBenchOptions::kWarmUp + options_.n_decode);
-    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = continuation_[i % continuation_.size()];
-    const auto [warm_up, timed] = std::pair(std::span(tokens).first(KvBenchOptions::kWarmUp),
-                                            std::span(tokens).subspan(KvBenchOptions::kWarmUp));
-    contestant.time_decode(warm_up);
-    const double seconds = contestant.time_decode(timed);
+    const std::span<const int32_t> tokens = tokens_of_a_run();
+    contestant.time_decode(tokens.first(KvBenchOptions::kWarmUp));
+    const double seconds = contestant.time_decode(tokens.subspan(KvBenchOptions::kWarmUp));
     contestant.rest();
     advance(static_cast<int64_t>(tokens.size()));
     return seconds / options_.n_decode;
@@ -261,11 +284,12 @@ class KvBench {
   }
 
   const std::shared_ptr<const DecoderModel> model_;
-  const Backend& backend_;
+  Backend& backend_;
   const KvBenchOptions& options_;
   const KvBenchEvents& events_;
   std::span<const int32_t> text_;
   std::vector<int32_t> continuation_;
+  std::vector<int32_t> decoded_;
   int32_t n_growth_;
   std::optional<ReadBandwidth> bandwidth_;  // its buffer is no part of anyone's memory
   ReprisePolicy empty_;
@@ -292,8 +316,8 @@ void KvBenchOptions::check() const {
 }
 
 BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
-                     const Backend& backend, std::span<const int32_t> text,
-                     const KvBenchOptions& options, const KvBenchEvents& events) {
+                     Backend& backend, std::span<const int32_t> text, const KvBenchOptions& options,
+                     const KvBenchEvents& events) {
   options.check();
   for (const std::string& policy : policy_texts(options)) make_kv_policy(policy);
   const DecoderModel& decoder = *model;

@@ -45,9 +45,9 @@ struct KvBenchEvents {
 // processes of its own that sleep while others have their turn. `text` gives
 // the tokens: the continuation is its end, the prompt what stands before it, from its end again
 // when the text is too short. `path` is the model's file, for libllama. Throws Error; what the
-// events throw passes through.
+// events throw passes through. The backend gets a trace for a while.
 BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
-                     const Backend& backend, std::span<const int32_t> text,
-                     const KvBenchOptions& options, const KvBenchEvents& events);
+                     Backend& backend, std::span<const int32_t> text, const KvBenchOptions& options,
+                     const KvBenchEvents& events);
 
 }  // namespace reprise

@@ -166,6 +166,13 @@ void fill_kv_report(std::span<const KvContextMeasured> contexts, const KvRatioSu
     const KvMeasured* cake = find(at, subjects.cake);
     if (cake != nullptr && cake->peak_formula_bytes > 0) last = &at;
   }
+  if (!contexts.empty()) {
+    // The shortest context has the least work between two barriers.
+    const KvContextMeasured& first = contexts.front();
+    ratios.add("barrier_share_of_decode", first.barrier_share, BenchTarget{Kind::kAtMost, 0.05});
+    ratios.add("traced_decode_time_cost",
+               quotients(first.traced_s, first.contestants.front().decode_s));
+  }
   if (last != nullptr) {
     add_cake_ratios(*last, *find(*last, subjects.cake), subjects.label, ratios);
   }

@@ -33,6 +33,10 @@ struct KvContextMeasured {
   std::vector<KvMeasured> contestants;  // "full" first
   std::vector<double> empty_s;          // [runs]: one token of `full` on an empty cache
   std::vector<double> bandwidth;        // [runs]: bytes a second
+  // Runs of `full` with a trace of its graph nodes: what all threads together did not spend in
+  // them, barriers inside them and gaps between them included, as a share of threads x time.
+  std::vector<double> barrier_share;  // [runs]
+  std::vector<double> traced_s;       // [runs]: one token
 };
 
 // The names behind the ratios' keys.
