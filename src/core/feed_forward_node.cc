@@ -6,9 +6,9 @@
 
 #include "core/kernels/token_vectors.h"
 #include "core/matmul_node.h"
+#include "core/row_cursor.h"
 #include "core/token_product.h"
 #include "core/token_rows.h"
-#include "core/work_parts.h"
 
 namespace reprise {
 namespace {
@@ -23,7 +23,7 @@ struct TokenWork {
   int64_t active;
   int64_t scratch;
   int64_t scratch_size;
-  std::array<WorkParts, 3> parts;  // of the three stages
+  std::array<RowCursor, 3> rows;  // of the three stages
   std::array<ThreadBarrier, 3> barriers;
 };
 
@@ -36,12 +36,10 @@ void add_normed(const float* x, const float* y, const ggml_tensor* norm, float e
   for (int64_t i = 0; i < n; ++i) out[i] += x[i];
 }
 
-// f(first, n) for parts of n_rows rows.
+// f(first, n) for ranges of n_rows rows.
 template <class F>
-void for_parts(WorkParts& parts, int64_t n_rows, int nth, F&& f) {
-  const int64_t part_rows = rows_of_a_part(n_rows, nth);
-  for (int64_t i; (i = parts.take()) < row_parts(n_rows, part_rows);)
-    f(i * part_rows, std::min(part_rows, n_rows - i * part_rows));
+void for_ranges(RowCursor& rows, int64_t n_rows, int nth, F&& f) {
+  for (RowRange range; (range = rows.take(n_rows, nth)).n > 0;) f(range.first, range.n);
 }
 
 void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
@@ -58,11 +56,11 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
   float* own = next + work->scratch + work->scratch_size * ith;  // stream behind the attention
   float* normed = own + aligned_values(n_embd);
   float* gates = normed + aligned_values(n_embd);
-  float* ups = gates + kMostPartRows;
-  auto* rounded = reinterpret_cast<std::byte*>(ups + kMostPartRows);
+  float* ups = gates + RowCursor::kMost;
+  auto* rounded = reinterpret_cast<std::byte*>(ups + RowCursor::kMost);
 
   TokenInput attention(values(dst->src[1]), layer.wo->ne[0], rounded);
-  for_parts(work->parts[0], n_embd, nth, [&](int64_t first, int64_t n) {
+  for_ranges(work->rows[0], n_embd, nth, [&](int64_t first, int64_t n) {
     attention.multiply(layer.wo, first, n, middle + first);
     add_rows(layer.bo, first, n, middle + first);
     if (layer.post_attn == nullptr) add_rows(dst->src[0], first, n, middle + first);
@@ -76,7 +74,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
 
   rms_norm(stream, values(layer.norm), layer.eps, n_embd, normed);
   TokenInput input(normed, n_embd, rounded);
-  for_parts(work->parts[1], n_ff, nth, [&](int64_t first, int64_t n) {
+  for_ranges(work->rows[1], n_ff, nth, [&](int64_t first, int64_t n) {
     input.multiply(layer.gate, first, n, gates);
     input.multiply(layer.up, first, n, ups);
     const auto gated = layer.activation == Activation::kSilu ? swiglu : geglu;
@@ -86,7 +84,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
 
   TokenInput activations(active, n_ff, rounded);
   float* out = layer.post_ffn == nullptr ? next : result;
-  for_parts(work->parts[2], n_embd, nth, [&](int64_t first, int64_t n) {
+  for_ranges(work->rows[2], n_embd, nth, [&](int64_t first, int64_t n) {
     activations.multiply(layer.down, first, n, out + first);
     if (layer.post_ffn != nullptr) return;
     for (int64_t r = first; r < first + n; ++r) out[r] += stream[r];
@@ -109,7 +107,7 @@ ggml_tensor* token_node(GraphArena& arena, const FeedForward& layer, ggml_tensor
   const size_t rounded = std::max({TokenInput::scratch_bytes(std::array{layer.wo}),
                                    TokenInput::scratch_bytes(std::array{layer.gate, layer.up}),
                                    TokenInput::scratch_bytes(std::array{layer.down})});
-  work->scratch_size = 2 * aligned_values(n_embd) + 2 * kMostPartRows +
+  work->scratch_size = 2 * aligned_values(n_embd) + 2 * RowCursor::kMost +
                        aligned_values(static_cast<int64_t>(rounded / sizeof(float)) + 1);
   std::array sources{x, attention};
   ggml_tensor* node = ggml_custom_4d(

@@ -5,9 +5,9 @@
 #include <cassert>
 
 #include "core/kernels/token_vectors.h"
+#include "core/row_cursor.h"
 #include "core/token_product.h"
 #include "core/token_rows.h"
-#include "core/work_parts.h"
 
 namespace reprise {
 namespace {
@@ -23,13 +23,17 @@ struct TokenWork {
   std::array<const ggml_tensor*, kMostWeights> w;
   std::array<const ggml_tensor*, kMostWeights> bias;
   int32_t n_w;
-  int64_t part_rows;
   int64_t scratch;  // where it starts, in values
   int64_t scratch_size;
-  WorkParts parts;
+  RowCursor rows;  // over all weights, each filled up to a multiple of RowCursor::kLeast
 };
 
-void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
+// Rows of a weight in the cursor, which gives every weight's rows out in the same groups.
+int64_t padded_rows(const ggml_tensor* w) {
+  return (w->ne[1] + RowCursor::kLeast - 1) / RowCursor::kLeast * RowCursor::kLeast;
+}
+
+void run(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
   auto* work = static_cast<TokenWork*>(work_pointer);
   const OpTimer timer(work->trace, ith, "token products");
   const int64_t n_in = work->w[0]->ne[0];
@@ -42,21 +46,21 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
     scratch += aligned_values(n_in);
   }
   TokenInput input(x, n_in, reinterpret_cast<std::byte*>(scratch));
-  while (true) {
-    int64_t i_part = work->parts.take();
+  int64_t n_rows = 0;
+  for (int32_t k = 0; k < work->n_w; ++k) n_rows += padded_rows(work->w[k]);
+  for (RowRange range; (range = work->rows.take(n_rows, nth)).n > 0;) {
     float* y = data;
-    int32_t k = 0;
-    for (; k < work->n_w; ++k) {
-      const int64_t n_parts = row_parts(work->w[k]->ne[1], work->part_rows);
-      if (i_part < n_parts) break;
-      i_part -= n_parts;
-      y += work->w[k]->ne[1];
+    for (int32_t k = 0; k < work->n_w; ++k) {  // the range may reach over several weights
+      const ggml_tensor* w = work->w[k];
+      const int64_t first = std::max<int64_t>(range.first, 0);
+      const int64_t n = std::min(range.first + range.n, w->ne[1]) - first;
+      if (n > 0) {
+        input.multiply(w, first, n, y + first);
+        add_rows(work->bias[k], first, n, y + first);
+      }
+      y += w->ne[1];
+      range.first -= padded_rows(w);
     }
-    if (k == work->n_w) return;
-    const int64_t first = i_part * work->part_rows;
-    const int64_t n = std::min(work->part_rows, work->w[k]->ne[1] - first);
-    input.multiply(work->w[k], first, n, y + first);
-    add_rows(work->bias[k], first, n, y + first);
   }
 }
 
@@ -76,7 +80,6 @@ void token_matmul_node(GraphArena& arena, const TokenProducts& products,
   std::ranges::copy(products.bias, work->bias.begin());
   int64_t n_out = 0;
   for (const ggml_tensor* w : products.w) n_out += w->ne[1];
-  work->part_rows = rows_of_a_part(n_out, arena.n_threads());
   work->scratch = aligned_values(n_out);
   const size_t rounded = TokenInput::scratch_bytes(
       std::span<const ggml_tensor* const>(work->w.data(), static_cast<size_t>(n_w)));
