@@ -58,7 +58,7 @@ int run_kv(const KvFlags& flags) {
   }
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.model, flags.compute.weight_place(backend));
-  explain_weights(*model->file, flags.compute);
+  explain_weights(*model, flags.compute);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;
   KvBenchEvents events;

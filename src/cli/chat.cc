@@ -65,7 +65,7 @@ class ChatSession {
         conversation_(model_, backend_, policy_,
                       chat_template_of(*model_, flags.generate.chat_template),
                       flags.generate.system) {
-    explain_weights(*model_->file, flags.generate.compute);
+    explain_weights(*model_, flags.generate.compute);
     check_answer_options(options_, *model_);
   }
 

@@ -127,7 +127,7 @@ void eval_ppl(const PplFlags& flags) {
   const Backend backend = flags.eval.compute.backend();
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
-  explain_weights(*model->file, flags.eval.compute);
+  explain_weights(*model, flags.eval.compute);
   const Contexts contexts = read_contexts(flags, *model);
   PerplexityEval eval(model->decoder, backend, policies, context_bos(model->tokenizer));
   Progress progress("scoring", "tokens", eval.n_read(contexts.n_ctx) * contexts.count());

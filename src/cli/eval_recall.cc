@@ -259,7 +259,7 @@ void eval_recall(const RecallFlags& flags) {
   const Backend backend = flags.eval.compute.backend();
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
-  explain_weights(*model->file, flags.eval.compute);
+  explain_weights(*model, flags.eval.compute);
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
   const Questions questions = choose_questions(flags, *model, protocols);
   policies = equalized(flags, *model, backend, std::move(policies), questions);

@@ -56,11 +56,18 @@ void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std:
   }
 }
 
-void explain_weights(const GgufFile& file, const ComputeFlags& flags) {
-  for (const WeightMatrices& weights : weight_matrices(file, flags.weight_use())) {
+void explain_weights(const TextModel& model, const ComputeFlags& flags) {
+  for (const WeightMatrices& weights : weight_matrices(*model.file, flags.weight_use())) {
     spdlog::debug("--weights {}: {} ({} matrices, {}): prompts by {}", flags.weights,
                   ggml_type_name(weights.type), weights.n, format_bytes(weights.n_bytes),
                   prompt_kernel_name(weights.kernel));
+  }
+  if (model.decoder->has_copied_weights()) {
+    spdlog::debug("--mmap {}: {} of weights copied into large pages", flags.mmap,
+                  format_bytes(model.decoder->n_weight_bytes()));
+  } else if (flags.mmap == "off" && flags.device == "cpu") {
+    spdlog::info("--mmap off: no memory for a copy of {}; the weights stay in the file's pages",
+                 format_bytes(model.decoder->n_weight_bytes()));
   }
 }
 

@@ -135,7 +135,7 @@ int run(const RunFlags& flags) {
   }
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.generate.model, flags.generate.compute.weight_place(backend));
-  explain_weights(*model->file, flags.generate.compute);
+  explain_weights(*model, flags.generate.compute);
   check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);

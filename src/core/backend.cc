@@ -149,8 +149,14 @@ void GraphArena::begin() {
   i_kept_ = 0;
   n_kept_bytes_ = 0;
   masks_.clear();
+  restarts_.clear();
+  ++n_begun_;
   ggml_reset(ctx_);
   graph_ = ggml_new_graph_custom(ctx_, n_nodes_max_, false);
+}
+
+void GraphArena::restart() {
+  for (const Restart& restart : restarts_) restart.run(restart.kept);
 }
 
 void* GraphArena::keep_bytes(size_t n_bytes) {

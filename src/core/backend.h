@@ -124,6 +124,17 @@ class GraphArena {
     for (size_t i = 0; i < n; ++i) new (values + i) T();
     return values;
   }
+  // The same for one value that computing the graph uses up: restart() calls the value's own.
+  template <class T>
+  T* keep_restartable() {
+    T* value = keep<T>();
+    restarts_.push_back({[](void* kept) { static_cast<T*>(kept)->restart(); }, value});
+    return value;
+  }
+  // Makes a graph that was computed ready to be computed once more, with the same tensors.
+  void restart();
+  // Counts the graphs that were begun: whoever keeps tensors of one sees whether they still stand.
+  int64_t n_begun() const { return n_begun_; }
   // Gives every tensor of the graph its place. Allocates memory, and lays it out anew, unless the
   // last graph had the same nodes and none was smaller. Throws Error when memory is short, or when
   // the device cannot compute the graph.
@@ -145,6 +156,12 @@ class GraphArena {
   ggml_cgraph* graph_ = nullptr;
   ggml_gallocr_t allocator_ = nullptr;
   CausalMasks masks_;
+  struct Restart {
+    void (*run)(void* kept);
+    void* kept;
+  };
+  std::vector<Restart> restarts_;
+  int64_t n_begun_ = 0;
 };
 
 }  // namespace reprise

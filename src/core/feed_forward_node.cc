@@ -25,6 +25,11 @@ struct TokenWork {
   int64_t scratch_size;
   std::array<RowCursor, 3> rows;  // of the three stages
   std::array<ThreadBarrier, 3> barriers;
+
+  void restart() {
+    for (RowCursor& cursor : rows) cursor.restart();
+    for (ThreadBarrier& barrier : barriers) barrier.restart();
+  }
 };
 
 const float* values(const ggml_tensor* tensor) { return static_cast<const float*>(tensor->data); }
@@ -97,7 +102,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
 ggml_tensor* token_node(GraphArena& arena, const FeedForward& layer, ggml_tensor* x,
                         ggml_tensor* attention) {
   const int64_t n_embd = layer.norm->ne[0];
-  auto* work = arena.keep<TokenWork>();
+  auto* work = arena.keep_restartable<TokenWork>();
   work->layer = layer;
   work->trace = arena.trace();
   work->middle = aligned_values(n_embd);

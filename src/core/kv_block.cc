@@ -67,6 +67,19 @@ ggml_tensor* KvBlock::v(GraphArena& arena, int32_t first, int32_t n) const {
   return view(arena, v_row(0, first), n);
 }
 
+void KvBlock::show(ggml_tensor* k, ggml_tensor* v, int32_t first, int32_t n) const {
+  assert(n > 0 && first + n <= capacity_);
+  const auto aim = [&](ggml_tensor* rows, std::byte* data) {
+    rows->ne[1] = n;
+    rows->nb[2] = shape_.row_bytes() * capacity_;
+    rows->nb[3] = rows->nb[2] * shape_.n_head_kv;
+    rows->buffer = buffer_.get();
+    rows->data = data;
+  };
+  aim(k, k_row(0, first));
+  aim(v, v_row(0, first));
+}
+
 void KvBlock::put(GraphArena& arena, int32_t first, ggml_tensor* k_new, ggml_tensor* v_new) const {
   ggml_context* ctx = arena.ctx();
   const auto n = static_cast<int32_t>(k_new->ne[2]);

@@ -44,6 +44,8 @@ class KvBlock {
   ggml_tensor* v(GraphArena& arena, int32_t first, int32_t n) const;
   // Entries that a view of slots [0, n) may span besides: capacities are multiples of it.
   int32_t unit() const { return unit_; }
+  // Lets tensors that k() and v() of this or another block of the same shape gave show these slots.
+  void show(ggml_tensor* k, ggml_tensor* v, int32_t first, int32_t n) const;
   // Adds the nodes that store k and v [n_embd_head, n_head_kv, n_tokens] F32 in slots [first, first
   // + n_tokens).
   void put(GraphArena& arena, int32_t first, ggml_tensor* k, ggml_tensor* v) const;

@@ -20,6 +20,8 @@ class RowCursor {
   static constexpr int64_t kLeast = 16;  // every range but the last has a multiple of it
   static constexpr int64_t kMost = 256;
 
+  void restart() { next_.store(0, std::memory_order_relaxed); }
+
   RowRange take(int64_t n_rows, int32_t n_threads) {
     int64_t first = next_.load(std::memory_order_relaxed);
     while (first < n_rows) {

@@ -10,6 +10,8 @@ namespace reprise {
 // for takes microseconds, and let others run once it takes longer.
 class ThreadBarrier {
  public:
+  // Nobody may wait meanwhile.
+  void restart() { n_arrived_.store(0, std::memory_order_relaxed); }
   // Returns once n_threads threads have called it as often as this one.
   void wait(int32_t n_threads) {
     const int32_t arrival = n_arrived_.fetch_add(1, std::memory_order_acq_rel);

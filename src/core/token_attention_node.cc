@@ -25,7 +25,13 @@ struct TokenWork {
   int64_t heads;  // where they start, in values
   int64_t heads_size;
   WorkParts parts;
+  int32_t n_head_kv;
   std::atomic<int32_t>* n_done;  // [n_head_kv] parts of each KV head
+
+  void restart() {
+    parts.restart();
+    for (int32_t g = 0; g < n_head_kv; ++g) n_done[g].store(0, std::memory_order_relaxed);
+  }
 };
 
 const float* values(const ggml_tensor* tensor) { return static_cast<const float*>(tensor->data); }
@@ -108,11 +114,12 @@ AttentionNode token_attention_node(GraphArena& arena, const TokenAttention& toke
   const AttentionInputs& in = token.attention;
   assert(in.span.n_tokens == 1 && extra != AttentionExtra::kLse);
   const AttentionShape shape = attention_shape(in.q, in.k, in.scale);
-  auto* work = arena.keep<TokenWork>();
+  auto* work = arena.keep_restartable<TokenWork>();
   work->scale = in.scale;
   work->wants_probs = extra == AttentionExtra::kProbs;
   work->entry = token.entry;
   work->trace = arena.trace();
+  work->n_head_kv = shape.n_head_kv;
   work->n_done = arena.keep<std::atomic<int32_t>>(shape.n_head_kv);
   const int64_t n_kv = in.k->ne[1];
   const int64_t n_out = static_cast<int64_t>(shape.n_embd_head) * shape.n_head;

@@ -25,6 +25,8 @@ struct TokenWork {
   int32_t n_w;
   int64_t scratch;  // where it starts, in values
   int64_t scratch_size;
+  void restart() { rows.restart(); }
+
   RowCursor rows;  // over all weights, each filled up to a multiple of RowCursor::kLeast
 };
 
@@ -71,7 +73,7 @@ void token_matmul_node(GraphArena& arena, const TokenProducts& products,
   const auto n_w = static_cast<int32_t>(products.w.size());
   assert(n_w > 0 && n_w <= kMostWeights && y.size() == products.w.size());
   assert(ggml_is_contiguous(products.x) && products.x->ne[1] == 1);
-  auto* work = arena.keep<TokenWork>();
+  auto* work = arena.keep_restartable<TokenWork>();
   work->trace = arena.trace();
   work->norm = products.norm;
   work->eps = products.eps;

@@ -9,6 +9,7 @@ namespace reprise {
 // holds up then holds up no other.
 class WorkParts {
  public:
+  void restart() { next_.store(0, std::memory_order_relaxed); }
   // The next part from 0 on; callers stop at their number of parts.
   int32_t take() { return next_.fetch_add(1, std::memory_order_relaxed); }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <cassert>
 #include <numeric>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "engines/generate/kv_view.h"
@@ -17,9 +19,10 @@ using HeldEntries = int32_t (*)(const KvStore& kv, int32_t il);
 
 // The graph of a pass through all layers.
 struct PassGraph {
-  ggml_tensor* ids;     // [n_tokens] I32
-  ggml_tensor* pos;     // [n_tokens] I32
-  ggml_tensor* logits;  // [n_vocab, n_logits] F32; null when nobody asked for any
+  ggml_tensor* ids;           // [n_tokens] I32
+  ggml_tensor* pos;           // [n_tokens] I32
+  ggml_tensor* logits;        // [n_vocab, n_logits] F32; null when nobody asked for any
+  std::vector<KvView> views;  // [n_layer] what a single token sees; empty for more of them
 };
 
 PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
@@ -34,6 +37,7 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
   outputs.probs.assign(outputs.wants_probs ? n_layer : 0, nullptr);
   const bool is_single = n_tokens == 1 && arena.has_kernels();
   const DecoderTurns turns = is_single ? decoder_turns(arena, model, batch.pos) : DecoderTurns{};
+  std::vector<KvView> views;
   ggml_tensor* x = decoder_embed(arena, model, ids);
   for (int32_t il = 0; il < n_layer; ++il) {
     const bool is_last = il == n_layer - 1;
@@ -46,6 +50,7 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
     const DecoderProducts products = decoder_products(arena, model, il, x);
     AttentionNode attention;
     if (is_single) {
+      views.push_back(view);
       attention = decoder_token_attention(arena, model, il, products, turns, view, extra);
       if (is_last && outputs.n_logits == 0) {  // only its entry is needed
         ggml_build_forward_expand(arena.graph(), attention.out);
@@ -78,7 +83,7 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
     ggml_set_output(logits);
     ggml_build_forward_expand(arena.graph(), logits);
   }
-  return {ids, batch.pos, logits};
+  return {ids, batch.pos, logits, std::move(views)};
 }
 
 // Lays memory out for passes of a single token until the layers outgrow their capacity of n_slots
@@ -120,6 +125,85 @@ void set_positions(ggml_tensor* pos, int32_t first) {
   ggml_backend_tensor_set(pos, values.data(), 0, ggml_nbytes(pos));
 }
 
+namespace {
+
+// Entries of layer il that a single token sees, its own included.
+struct SeenSlots {
+  int32_t first;
+  int32_t n;
+};
+SeenSlots seen_slots(const KvStore& kv, int32_t il) {
+  const CausalSpan span{kv.count(il), 1, kv.shape(il).n_swa};
+  return {span.begin(0), span.n_kv() - span.begin(0)};
+}
+
+bool serves(const TokenGraph& graph, const DecoderState& state, const PassOutputs& outputs) {
+  if (graph.n_begun != state.arena.n_begun() || graph.trace != state.arena.trace() ||
+      graph.wants_probs != outputs.wants_probs) {
+    return false;
+  }
+  for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
+    if (seen_slots(state.kv, il).n > graph.layers[il].n_kv_most) return false;
+  }
+  return true;
+}
+
+// For layers that are full: no token finds a larger pass until one of them grows.
+void build_token_graph(DecoderState& state, PassOutputs& outputs) {
+  TokenGraph& graph = state.token;
+  graph.n_begun = -1;
+  graph.layers.assign(state.kv.n_layer(), {});
+  const PassGraph pass = build_pass(
+      state, 1, [](const KvStore& kv, int32_t il) { return kv.capacity(il) - 1; }, outputs);
+  state.arena.reserve();
+  state.arena.allocate();
+  for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
+    TokenGraph::Layer& layer = graph.layers[il];
+    layer.k = pass.views[il].k;
+    layer.v = pass.views[il].v;
+    layer.n_kv_most = static_cast<int32_t>(layer.k->ne[1]);
+    layer.probs = outputs.wants_probs ? outputs.probs[il] : nullptr;
+  }
+  graph.ids = pass.ids;
+  graph.pos = pass.pos;
+  graph.logits = pass.logits;
+  graph.wants_probs = outputs.wants_probs;
+  graph.trace = state.arena.trace();
+  graph.n_begun = state.arena.n_begun();
+}
+
+void show_entries(DecoderState& state, PassOutputs& outputs) {
+  outputs.probs.assign(outputs.wants_probs ? state.kv.n_layer() : 0, nullptr);
+  for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
+    const TokenGraph::Layer& layer = state.token.layers[il];
+    const SeenSlots seen = seen_slots(state.kv, il);
+    state.kv.block(il).show(layer.k, layer.v, seen.first, seen.n);
+    if (layer.probs == nullptr) continue;
+    layer.probs->ne[0] = seen.n;
+    layer.probs->nb[1] = layer.probs->nb[2] = sizeof(float) * seen.n;
+    outputs.probs[il] = layer.probs;
+  }
+}
+
+// A single token with its logits, in room that make_room() has made. The graph is built for the
+// first of many: building it anew for each would take some percent of their time.
+void token_pass(DecoderState& state, int32_t token, PassOutputs& outputs) {
+  state.reserved = {};
+  if (!serves(state.token, state, outputs)) build_token_graph(state, outputs);
+  const TokenGraph& graph = state.token;
+  show_entries(state, outputs);
+  state.arena.restart();
+  set_positions(graph.pos, state.n_past);
+  ggml_backend_tensor_set(graph.ids, &token, 0, sizeof(token));
+  state.arena.compute();
+  for (int32_t il = 0; il < state.kv.n_layer(); ++il) state.kv.commit(il, 1, state.n_past);
+  ++state.n_past;
+  const auto* logits = static_cast<const float*>(graph.logits->data);
+  outputs.logits.assign(logits, logits + ggml_nelements(graph.logits));
+}
+
+}  // namespace
+
 void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutputs& outputs) {
   const DecoderModel& model = *state.model;
   const int32_t n_layer = model.hparams().n_layer;
@@ -131,6 +215,8 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
     state.kv.make_room(il, n_tokens);
     n_slots += state.kv.capacity(il);
   }
+  if (n_tokens == 1 && outputs.n_logits == 1 && state.arena.has_kernels())
+    return token_pass(state, tokens[0], outputs);
   if (n_tokens == 1 && outputs.n_logits == 1) {
     reserve_single(state, n_slots, outputs);
   } else {
