@@ -181,7 +181,7 @@ HWY_EXPORT(part);
 HWY_EXPORT(probs);
 
 // In all KV heads, while a part is shorter than kMaxPartRows: enough for many threads to share.
-constexpr int32_t kMostShortParts = 16;
+constexpr int32_t kMostShortParts = 32;
 
 // Of one part of a KV head: weighted rows [n_embd_head, n_group], then max and sum of each head.
 int64_t part_size(const AttentionShape& shape) {

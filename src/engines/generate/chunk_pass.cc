@@ -198,8 +198,8 @@ void token_pass(DecoderState& state, int32_t token, PassOutputs& outputs) {
   state.arena.compute();
   for (int32_t il = 0; il < state.kv.n_layer(); ++il) state.kv.commit(il, 1, state.n_past);
   ++state.n_past;
-  const auto* logits = static_cast<const float*>(graph.logits->data);
-  outputs.logits.assign(logits, logits + ggml_nelements(graph.logits));
+  outputs.logits = {static_cast<const float*>(graph.logits->data),
+                    static_cast<size_t>(ggml_nelements(graph.logits))};
 }
 
 }  // namespace
@@ -233,11 +233,12 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
   for (int32_t il = 0; il < n_layer; ++il) state.kv.commit(il, n_tokens, state.n_past);
   state.n_past += n_tokens;
   if (pass.logits == nullptr) {
-    outputs.logits.clear();
+    outputs.logits = {};
     return;
   }
-  outputs.logits.resize(ggml_nelements(pass.logits));
-  ggml_backend_tensor_get(pass.logits, outputs.logits.data(), 0, ggml_nbytes(pass.logits));
+  outputs.copied.resize(ggml_nelements(pass.logits));
+  ggml_backend_tensor_get(pass.logits, outputs.copied.data(), 0, ggml_nbytes(pass.logits));
+  outputs.logits = outputs.copied;
 }
 
 }  // namespace reprise

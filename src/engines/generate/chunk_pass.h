@@ -12,7 +12,8 @@ namespace reprise {
 // Where a pass leaves what was asked of it besides its entries.
 struct PassOutputs {
   int32_t n_logits = 1;             // of the last n_logits tokens
-  std::vector<float> logits;        // [n_vocab, n_logits]
+  std::span<const float> logits;    // [n_vocab, n_logits], until the next pass
+  std::vector<float> copied;        // where they stand, unless the graph itself holds them
   bool wants_probs = false;         // for a single token: its attention in every eligible layer
   std::vector<ggml_tensor*> probs;  // [n_layer], [n_kv, 1, n_head] F32 until the next pass; null
                                     // for sliding-window layers

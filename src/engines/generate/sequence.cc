@@ -167,7 +167,8 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   if (budget.binds) {
     CascadeReport cascade =
         cascade_prefill(state_, *policy_, budget, tokens.first(n_judged),
-                        n_tokens - n_judged + n_spare, outputs_.logits, options.progress);
+                        n_tokens - n_judged + n_spare, outputs_.copied, options.progress);
+    outputs_.logits = outputs_.copied;
     report_.is_cascade = true;
     report_.preference = std::move(cascade.preference);
     report_.policy_s = cascade.policy_s;
@@ -226,7 +227,8 @@ std::span<const float> Sequence::extend_all(std::span<const int32_t> tokens) {
     append(tokens.subspan(first, n), n, nullptr);
     all.insert(all.end(), outputs_.logits.begin(), outputs_.logits.end());
   }
-  outputs_.logits = std::move(all);
+  outputs_.copied = std::move(all);
+  outputs_.logits = outputs_.copied;
   return outputs_.logits;
 }
 
