@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/op_trace.h"
 #include "engines/generate/libllama_peer.h"
 #include "support/scripted_policy.h"
 #include "support/tiny_model.h"
@@ -85,6 +86,46 @@ TEST_P(SequenceAgainstPeer, F32LogitsEqualLibllama) {
   const float noise = max_difference(by_one.extend_all(prompt), want);
   EXPECT_LT(noise, 5e-3F);
   EXPECT_LT(max_difference(ours.extend_all(prompt), want), std::max(1e-3F, 2 * noise));
+}
+
+// A token's graph is kept while it fits: through growth, other passes, saving and a trace that
+// comes and goes, every token must find the logits that a graph of its own gives.
+TEST_P(SequenceAgainstPeer, AKeptTokenGraphGivesWhatANewOneDoes) {
+  load({.arch = GetParam()});
+  const std::vector<int32_t> all = tokens(300);
+  const auto whole = std::span(all);
+  Backend other(2);
+  OpTrace traces[] = {{2, 4}, {2, 4}};
+  Sequence kept = full();
+  Sequence rebuilt(model_, other, std::make_shared<ScriptedPolicy>(KvPlan{}, latest));
+  const auto extend = [&](size_t first, size_t n) {
+    kept.extend_all(whole.subspan(first, n));
+    rebuilt.extend_all(whole.subspan(first, n));
+  };
+  const auto decode = [&](size_t first, size_t n) {
+    for (size_t i = first; i < first + n; ++i) {
+      other.set_trace(&traces[i % 2]);  // nodes report to one trace: another needs another graph
+      const std::vector<float> want = copy(rebuilt.decode(all[i]));
+      EXPECT_EQ(copy(kept.decode(all[i])), want) << "token " << i;
+    }
+  };
+  extend(0, 20);
+  decode(20, 20);
+  {
+    OpTrace trace(backend_.n_threads(), 4);
+    backend_.set_trace(&trace);
+    decode(40, 3);
+    backend_.set_trace(nullptr);
+    EXPECT_GT(trace.busy_s(), 0);
+  }
+  decode(43, 2);
+  extend(45, 100);  // layers grow
+  decode(145, 5);
+  const SequenceState saved = kept.save();
+  decode(150, 5);
+  kept.restore(saved);  // into blocks of another size
+  rebuilt.restore(saved);
+  decode(200, 5);
 }
 
 TEST_P(SequenceAgainstPeer, LogitsEqualLibllama) {
