@@ -57,23 +57,6 @@ HWY_INLINE hn::Vec<U32> load_heads(const std::byte* first, size_t row_bytes) {
 #endif
 }
 
-// F32 from the F16 in the low half of each lane.
-HWY_INLINE hn::Vec<F32> from_half(hn::Vec<U32> bits) {
-  const F32 d;
-#if HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_AVX3
-  return hn::Vec<F32>{_mm512_cvtph_ps(_mm512_cvtepi32_epi16(bits.raw))};
-#else
-  const U32 words;
-  const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(words, 0x7FFFU)));
-  const auto finite = hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, 0x1p112F));
-  const auto exponent = hn::Set(words, 0x7C00U);
-  const auto is_special = hn::RebindMask(d, hn::Eq(hn::And(bits, exponent), exponent));
-  const auto special = hn::BitCast(d, hn::Or(magnitude, hn::Set(words, 0x7F800000U)));
-  const auto sign = hn::BitCast(d, hn::ShiftLeft<16>(hn::And(bits, hn::Set(words, 0x8000U))));
-  return hn::Or(hn::IfThenElse(is_special, special, finite), sign);
-#endif
-}
-
 // Block k of vector i holds four partial sums of row 4 k + i: their sums, a lane a row.
 HWY_INLINE hn::Vec<I32> sum_rows(const hn::Vec<I32> (&v)[4]) {
   const I32 d;

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/kernels/plain_dot-inl.h"
 #include "core/kernels/row_lanes-inl.h"
 #include "core/kernels/token_matvec_k.h"
 
@@ -18,89 +19,9 @@ HWY_BEFORE_NAMESPACE();
 namespace reprise::HWY_NAMESPACE {
 namespace {
 
-constexpr int64_t kBlock = 32;  // values behind one scale
-
-// ggml's 16 levels of iq4_nl.
-alignas(16) constexpr std::array<int8_t, 16> kLevels = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                                        1,    13,   25,  38,  53,  69,  89,  113};
-
-// Blocks of a weight type: kBytes, an F16 scale in front, where it has a minimum another F16, then
-// the quants. value(): of the plain loop, without scale and minimum.
-struct Q4_0Blocks {
-  static constexpr int64_t kBytes = 18;
-  static constexpr bool kHasMin = false;
-  static int32_t value(const uint8_t* quants, int64_t i) {
-    return (i < 16 ? quants[i] & 15 : quants[i - 16] >> 4) - 8;
-  }
-};
-
-struct Q4_1Blocks {
-  static constexpr int64_t kBytes = 20;
-  static constexpr bool kHasMin = true;
-  static int32_t value(const uint8_t* quants, int64_t i) {
-    return i < 16 ? quants[i] & 15 : quants[i - 16] >> 4;
-  }
-};
-
-struct Q5_0Blocks {
-  static constexpr int64_t kBytes = 22;
-  static constexpr bool kHasMin = false;
-  static int32_t value(const uint8_t* quants, int64_t i) {
-    const int32_t fifth = quants[i / 8] >> (i % 8) & 1;
-    return (Q4_1Blocks::value(quants + 4, i) | fifth << 4) - 16;
-  }
-};
-
-struct Q5_1Blocks {
-  static constexpr int64_t kBytes = 24;
-  static constexpr bool kHasMin = true;
-  static int32_t value(const uint8_t* quants, int64_t i) {
-    return Q5_0Blocks::value(quants, i) + 16;
-  }
-};
-
-struct Iq4NlBlocks {
-  static constexpr int64_t kBytes = 18;
-  static constexpr bool kHasMin = false;
-  static int32_t value(const uint8_t* quants, int64_t i) {
-    return kLevels[i < 16 ? quants[i] & 15 : quants[i - 16] >> 4];
-  }
-};
-
-struct Q8_0Blocks {
-  static constexpr int64_t kBytes = 34;
-  static constexpr bool kHasMin = false;
-  static int32_t value(const uint8_t* quants, int64_t i) {
-    // Not a cast of the value: GCC 12 then multiplies unsigned bytes where the target has AVX-VNNI.
-    return reinterpret_cast<const int8_t*>(quants)[i];
-  }
-};
-
-template <class Blocks>
-constexpr int64_t quants_at() {
-  return Blocks::kHasMin ? 4 : 2;
-}
-
-// One row in a plain loop.
-template <class Blocks>
-float plain_row(const TokenMatvec& m, int64_t row) {
-  float out = 0;
-  const std::byte* block = m.w + m.row_bytes * row;
-  for (int64_t b = 0; b < m.n_in / kBlock; ++b, block += Blocks::kBytes) {
-    int32_t sum = 0;
-    for (int64_t i = 0; i < kBlock; ++i) {
-      sum += Blocks::value(reinterpret_cast<const uint8_t*>(block) + quants_at<Blocks>(), i) *
-             m.x.q[b * kBlock + i];
-    }
-    out += static_cast<float>(sum) * (scale_of(block) * m.x.scale[b]);
-    if constexpr (Blocks::kHasMin) out += scale_of(block + 2) * m.x.scaled_sum[b];
-  }
-  return out;
-}
-
 #if HWY_TARGET != HWY_SCALAR
 
-// Products of one block's quants in four rows a vector with a token's bytes.
+// A token's bytes for one block.
 struct TokenBlock {
   hn::Vec<I8> low;   // values 0..15 in every 128-bit block
   hn::Vec<I8> high;  // values 16..31
@@ -122,27 +43,28 @@ HWY_INLINE hn::Vec<U8> spread_bits(hn::Vec<U8> v) {
   return hn::IfThenElseZero(hn::Eq(hn::And(spread, bits), bits), hn::Set(d, 16));
 }
 
+// Products of one block's values with a token's bytes, in kQuarter rows whose blocks start `at`
+// bytes behind `rows`.
 template <class Blocks>
 HWY_INLINE hn::Vec<I32> dot_block(const std::byte* const* rows, size_t at, const TokenBlock& x) {
   const auto zero = hn::Zero(I32());
   const I8 bytes;
-  if constexpr (std::is_same_v<Blocks, Q5_0Blocks> || std::is_same_v<Blocks, Q5_1Blocks>) {
-    const auto fifths = load_side_by_side<kQuarter>(rows, at);  // in the first four bytes of 16
-    const auto quants = load_side_by_side<kQuarter>(rows, at + 4);
+  const auto quants = load_side_by_side<kQuarter>(rows, at + Blocks::kValuesAt);
+  if constexpr (Blocks::kHighAt != 0) {
+    // In the first four bytes of 16.
+    const auto fifths = load_side_by_side<kQuarter>(rows, at + Blocks::kHighAt);
     const auto low = hn::Or(hn::And(quants, hn::Set(U8(), 15)), spread_bits<0>(fifths));
     const auto high = hn::Or(hn::ShiftRight<4>(quants), spread_bits<2>(fifths));
     return dot4_u7(dot4_u7(zero, hn::BitCast(bytes, low), x.low), hn::BitCast(bytes, high), x.high);
-  }
-  const auto quants = load_side_by_side<kQuarter>(rows, at);
-  if constexpr (std::is_same_v<Blocks, Q8_0Blocks>) {
-    const auto more = load_side_by_side<kQuarter>(rows, at + 16);
+  } else if constexpr (std::is_same_v<Blocks, Q80Blocks>) {
+    const auto more = load_side_by_side<kQuarter>(rows, at + Blocks::kValuesAt + 16);
     return dot4(dot4(zero, biased(hn::BitCast(bytes, quants)), x.low),
                 biased(hn::BitCast(bytes, more)), x.high);
   } else {
     const auto low = hn::And(quants, hn::Set(U8(), 15));
     const auto high = hn::ShiftRight<4>(quants);
     if constexpr (std::is_same_v<Blocks, Iq4NlBlocks>) {
-      const auto levels = hn::LoadDup128(bytes, kLevels.data());
+      const auto levels = hn::LoadDup128(bytes, kIq4NlValues.data());
       const auto level = [&](hn::Vec<U8> index) {
         return biased(hn::TableLookupBytes(levels, hn::BitCast(bytes, index)));
       };
@@ -156,10 +78,7 @@ HWY_INLINE hn::Vec<I32> dot_block(const std::byte* const* rows, size_t at, const
 
 // What the integer products count too much, times the sum of x.
 template <class Blocks>
-constexpr int32_t kExcess = Blocks::kHasMin                      ? 0
-                            : std::is_same_v<Blocks, Q4_0Blocks> ? 8
-                            : std::is_same_v<Blocks, Q5_0Blocks> ? 16
-                                                                 : kDotBias;
+constexpr int32_t kExcess = Blocks::kIsSigned ? kDotBias : Blocks::kZero;
 
 // kRows rows from `row` on.
 template <class Blocks>
@@ -178,16 +97,16 @@ void group_of_rows(const TokenMatvec& m, int64_t row, float* HWY_RESTRICT y) {
     const std::byte* quarters[kQuarter];
     for (int64_t k = 0; k < kQuarter; ++k) quarters[k] = block + m.row_bytes * 4 * k;
     hn::Vec<I32> sums[4];
-    for (int64_t i = 0; i < 4; ++i)
-      sums[i] = dot_block<Blocks>(quarters, quants_at<Blocks>() + m.row_bytes * i, x);
+    for (int64_t i = 0; i < 4; ++i) sums[i] = dot_block<Blocks>(quarters, m.row_bytes * i, x);
     auto sum = sum_rows(sums);
     if constexpr (kExcess<Blocks> != 0)
       sum = hn::Sub(sum, hn::Set(ints, kExcess<Blocks> * m.x.sum[b]));
     const auto heads = load_heads(block, m.row_bytes);
-    const auto scale = hn::Mul(from_half(heads), hn::Set(d, m.x.scale[b]));
+    const auto scale = hn::Mul(f32_of_halves(d, heads), hn::Set(d, m.x.scale[b]));
     out = hn::MulAdd(hn::ConvertTo(d, sum), scale, out);
-    if constexpr (Blocks::kHasMin) {
-      out = hn::MulAdd(from_half(hn::ShiftRight<16>(heads)), hn::Set(d, m.x.scaled_sum[b]), out);
+    if constexpr (Blocks::kMinAt != 0) {
+      out = hn::MulAdd(f32_of_halves(d, hn::ShiftRight<16>(heads)), hn::Set(d, m.x.scaled_sum[b]),
+                       out);
     }
   }
   hn::StoreU(out, d, y);
@@ -205,23 +124,25 @@ void rows_of_type(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
     (void)to;
 #endif
   };
-  rows_in_groups(first, n, y, group, [&](int64_t row) { return plain_row<Blocks>(m, row); });
+  rows_in_groups(first, n, y, group, [&](int64_t row) {
+    return plain_dot<Blocks>(m.w + m.row_bytes * row, m.n_in, m.x);
+  });
 }
 
 void rows(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
   switch (m.type) {
     case GGML_TYPE_Q4_0:
-      return rows_of_type<Q4_0Blocks>(m, first, n, y);
+      return rows_of_type<Q40Blocks>(m, first, n, y);
     case GGML_TYPE_Q5_0:
-      return rows_of_type<Q5_0Blocks>(m, first, n, y);
+      return rows_of_type<Q50Blocks>(m, first, n, y);
     case GGML_TYPE_Q5_1:
-      return rows_of_type<Q5_1Blocks>(m, first, n, y);
+      return rows_of_type<Q51Blocks>(m, first, n, y);
     case GGML_TYPE_IQ4_NL:
       return rows_of_type<Iq4NlBlocks>(m, first, n, y);
     case GGML_TYPE_Q8_0:
-      return rows_of_type<Q8_0Blocks>(m, first, n, y);
+      return rows_of_type<Q80Blocks>(m, first, n, y);
     default:
-      return rows_of_type<Q4_1Blocks>(m, first, n, y);
+      return rows_of_type<Q41Blocks>(m, first, n, y);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/kernels/plain_dot-inl.h"
 #include "core/kernels/row_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -17,19 +18,8 @@ namespace {
 
 constexpr int64_t kValues = 256;  // of a block
 
-// Where a block's parts stand.
-struct Q4_KBlocks {  // F16 scale, F16 scale of the minima, 8 scales and minima of 6 bits, nibbles
-  static constexpr int64_t kBytes = 144;
-  static constexpr int64_t kScales = 4;
-  static constexpr int64_t kNibbles = 16;
-};
-struct Q5_KBlocks {  // the same with fifth bits
-  static constexpr int64_t kBytes = 176;
-  static constexpr int64_t kScales = 4;
-  static constexpr int64_t kFifths = 16;
-  static constexpr int64_t kNibbles = 48;
-};
-struct Q6_KBlocks {  // nibbles, pairs of higher bits, 16 scales of 8 bits, F16 scale
+// Where a block's parts stand; quant_blocks-inl.h has the other types.
+struct Q6KBlocks {  // nibbles, pairs of higher bits, 16 scales of 8 bits, F16 scale
   static constexpr int64_t kBytes = 210;
   static constexpr int64_t kNibbles = 0;
   static constexpr int64_t kPairs = 128;
@@ -37,65 +27,36 @@ struct Q6_KBlocks {  // nibbles, pairs of higher bits, 16 scales of 8 bits, F16 
   static constexpr int64_t kScale = 208;
 };
 
-const uint8_t* bytes_of(const std::byte* block) { return reinterpret_cast<const uint8_t*>(block); }
-
-// Scale and minimum of part i of 8, 6 bits each in 12 bytes.
-struct ScaleAndMin {
-  int32_t scale;
-  int32_t min;
-};
-ScaleAndMin packed_scale(const uint8_t* s, int64_t i) {
-  if (i < 4) return {s[i] & 63, s[i + 4] & 63};
-  return {(s[i + 4] & 15) | (s[i - 4] >> 6 << 4), s[i + 4] >> 4 | (s[i] >> 6 << 4)};
-}
-
 // One block in a plain loop.
-template <class Blocks>
-float plain_block(const std::byte* block, const RoundedToken& x, int64_t b) {
-  const uint8_t* s = bytes_of(block) + Blocks::kScales;
-  const uint8_t* nibbles = bytes_of(block) + Blocks::kNibbles;
-  const int8_t* q = x.q + b * kValues;
+float plain_block_6(const std::byte* block, const RoundedToken& x, int64_t b) {
+  const auto* nibbles = reinterpret_cast<const uint8_t*>(block) + Q6KBlocks::kNibbles;
+  const auto* pairs = reinterpret_cast<const uint8_t*>(block) + Q6KBlocks::kPairs;
+  const auto* scales = reinterpret_cast<const int8_t*>(block) + Q6KBlocks::kScales;
   float out = 0;
-  if constexpr (std::is_same_v<Blocks, Q6_KBlocks>) {
-    const uint8_t* pairs = bytes_of(block) + Blocks::kPairs;
-    for (int64_t part = 0; part < 16; ++part) {
-      int32_t sum = 0;
-      for (int64_t i = 16 * part; i < 16 * part + 16; ++i) {
-        const int64_t half = i / 128;
-        const int64_t at = i % 128;
-        const int32_t byte = nibbles[64 * half + at % 64];
-        const int32_t pair = pairs[32 * half + at % 32] >> (2 * (at / 32)) & 3;
-        sum += (((at < 64 ? byte & 15 : byte >> 4) | pair << 4) - 32) * q[i];
-      }
-      const int32_t scale = reinterpret_cast<const int8_t*>(s)[part];
-      out += static_cast<float>(sum * scale) * x.scale[8 * b + part / 2];
+  for (int64_t part = 0; part < 16; ++part) {
+    int32_t sum = 0;
+    for (int64_t i = 16 * part; i < 16 * part + 16; ++i) {
+      const int64_t half = i / 128;
+      const int64_t at = i % 128;
+      const int32_t byte = nibbles[64 * half + at % 64];
+      const int32_t pair = pairs[32 * half + at % 32] >> (2 * (at / 32)) & 3;
+      sum += (((at < 64 ? byte & 15 : byte >> 4) | pair << 4) - 32) * x.q[b * kValues + i];
     }
-    return out * scale_of(block + Blocks::kScale);
-  } else {
-    float mins = 0;
-    for (int64_t part = 0; part < 8; ++part) {
-      int32_t sum = 0;
-      for (int64_t i = 0; i < 32; ++i) {
-        const int32_t byte = nibbles[part / 2 * 32 + i];
-        int32_t value = part % 2 == 0 ? byte & 15 : byte >> 4;
-        if constexpr (std::is_same_v<Blocks, Q5_KBlocks>)
-          value |= (bytes_of(block)[Blocks::kFifths + i] >> part & 1) << 4;
-        sum += value * q[32 * part + i];
-      }
-      const ScaleAndMin packed = packed_scale(s, part);
-      out += static_cast<float>(sum * packed.scale) * x.scale[8 * b + part];
-      mins += static_cast<float>(packed.min) * x.scaled_sum[8 * b + part];
-    }
-    return scale_of(block) * out - scale_of(block + 2) * mins;
+    out += static_cast<float>(sum * scales[part]) * x.scale[8 * b + part / 2];
   }
+  return out * scale_of(block + Q6KBlocks::kScale);
 }
 
 template <class Blocks>
 float plain_row(const TokenMatvec& m, int64_t row) {
   float out = 0;
-  const std::byte* block = m.w + m.row_bytes * row;
-  for (int64_t b = 0; b < m.n_in / kValues; ++b, block += Blocks::kBytes)
-    out += plain_block<Blocks>(block, m.x, b);
+  const std::byte* blocks = m.w + m.row_bytes * row;
+  if constexpr (std::is_same_v<Blocks, Q6KBlocks>) {
+    for (int64_t b = 0; b < m.n_in / kValues; ++b)
+      out += plain_block_6(blocks + Blocks::kBytes * b, m.x, b);
+  } else {
+    out = plain_dot<Blocks>(blocks, m.n_in, m.x);
+  }
   return out;
 }
 
@@ -125,7 +86,7 @@ HWY_INLINE hn::Vec<F32> byte_as_float(hn::Vec<U32> v, int32_t i) {
 // The block's products, q4_k and q5_k.
 template <class Blocks>
 HWY_INLINE hn::Vec<F32> dot_block_4(const BlockOfRows& rows, const RoundedToken& x, int64_t b) {
-  constexpr bool kHasFifths = std::is_same_v<Blocks, Q5_KBlocks>;
+  constexpr bool kHasFifths = Blocks::kHighAt != 0;
   const F32 d;
   const I8 bytes;
   const U32 words;
@@ -151,11 +112,11 @@ HWY_INLINE hn::Vec<F32> dot_block_4(const BlockOfRows& rows, const RoundedToken&
     for (int64_t i = 0; i < 4; ++i) {
       low[i] = high[i] = hn::Zero(I32());
       for (int32_t half = 0; half < 2; ++half) {
-        const auto nibbles = rows.load(i, Blocks::kNibbles + 32 * pair + 16 * half);
+        const auto nibbles = rows.load(i, Blocks::kValuesAt + 32 * pair + 16 * half);
         auto u = hn::And(nibbles, hn::Set(U8(), 15));
         auto v = hn::ShiftRight<4>(nibbles);
         if constexpr (kHasFifths) {
-          const auto fifths = rows.load(i, Q5_KBlocks::kFifths + 16 * half);
+          const auto fifths = rows.load(i, Blocks::kHighAt + 16 * half);
           const auto fifth = [&](int32_t part) {
             const auto bit = hn::Set(U8(), static_cast<uint8_t>(1U << part));
             return hn::IfThenElseZero(hn::Eq(hn::And(fifths, bit), bit), hn::Set(U8(), 16));
@@ -177,12 +138,12 @@ HWY_INLINE hn::Vec<F32> dot_block_4(const BlockOfRows& rows, const RoundedToken&
                            hn::Set(d, x.scaled_sum[8 * b + part]), min_sum);
     }
   }
-  const auto min_scale = from_half(hn::ShiftRight<16>(head.at[0]));
-  return hn::NegMulAdd(min_scale, min_sum, hn::Mul(from_half(head.at[0]), sum));
+  const auto min_scale = f32_of_halves(d, hn::ShiftRight<16>(head.at[0]));
+  return hn::NegMulAdd(min_scale, min_sum, hn::Mul(f32_of_halves(d, head.at[0]), sum));
 }
 
 HWY_INLINE hn::Vec<F32> dot_block_6(const BlockOfRows& rows, const RoundedToken& x, int64_t b) {
-  using Blocks = Q6_KBlocks;
+  using Blocks = Q6KBlocks;
   const F32 d;
   const I8 bytes;
   const FourDwords scales = rows.dwords(Blocks::kScales);
@@ -222,7 +183,7 @@ HWY_INLINE hn::Vec<F32> dot_block_6(const BlockOfRows& rows, const RoundedToken&
   }
   // The scale is the last half of the block's last dword.
   const auto last = load_heads(rows.quarters[0] + Blocks::kScale - 2, rows.row_bytes);
-  return hn::Mul(from_half(hn::ShiftRight<16>(last)), sum);
+  return hn::Mul(f32_of_halves(d, hn::ShiftRight<16>(last)), sum);
 }
 
 template <class Blocks>
@@ -237,7 +198,7 @@ void group_of_rows(const TokenMatvec& m, int64_t row, float* HWY_RESTRICT y) {
     block.row_bytes = m.row_bytes;
     for (int64_t k = 0; k < kQuarter; ++k)
       block.quarters[k] = rows + b * Blocks::kBytes + m.row_bytes * 4 * k;
-    if constexpr (std::is_same_v<Blocks, Q6_KBlocks>) {
+    if constexpr (std::is_same_v<Blocks, Q6KBlocks>) {
       out = hn::Add(out, dot_block_6(block, m.x, b));
     } else {
       out = hn::Add(out, dot_block_4<Blocks>(block, m.x, b));
@@ -264,11 +225,11 @@ void rows_of_type(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
 void rows(const TokenMatvec& m, int64_t first, int64_t n, float* y) {
   switch (m.type) {
     case GGML_TYPE_Q5_K:
-      return rows_of_type<Q5_KBlocks>(m, first, n, y);
+      return rows_of_type<Q5KBlocks>(m, first, n, y);
     case GGML_TYPE_Q6_K:
-      return rows_of_type<Q6_KBlocks>(m, first, n, y);
+      return rows_of_type<Q6KBlocks>(m, first, n, y);
     default:
-      return rows_of_type<Q4_KBlocks>(m, first, n, y);
+      return rows_of_type<Q4KBlocks>(m, first, n, y);
   }
 }
 
