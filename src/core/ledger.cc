@@ -104,12 +104,8 @@ std::string ledger_json(const Ledger& ledger) { return dump(summary(ledger), 2);
 std::string ledger_trace(const Ledger& ledger) {
   ordered_json events = ordered_json::array();
   for (const LedgerSpan& span : ledger.spans) {
-    ordered_json event = {{"name", span.name},
-                          {"cat", span.category},
-                          {"ph", "X"},
-                          {"ts", span.start_s * 1e6},
-                          {"dur", span.duration_s * 1e6},
-                          {"pid", 1},
+    ordered_json event = {{"name", span.name},        {"cat", span.category},         {"ph", "X"},
+                          {"ts", span.start_s * 1e6}, {"dur", span.duration_s * 1e6}, {"pid", 1},
                           {"tid", span.i_track + 1}};
     if (span.wait_s > 0) event["args"] = {{"wait_us", span.wait_s * 1e6}};
     events.push_back(std::move(event));

@@ -12,7 +12,7 @@ namespace reprise {
 struct AttentionRows {
   AttentionShape shape;
   KvRows k;
-  CausalSpan span;  // of a layer without a sliding window
+  CausalSpan span;             // of a layer without a sliding window
   const float* q = nullptr;    // [n_embd_head, n_head, n_tokens]
   const float* lse = nullptr;  // [n_head, n_tokens]: PrefillAttention's
 };
