@@ -74,7 +74,7 @@ Measured measure(const Backend& backend, int32_t n_runs,
 
 void add_rows(const Measured& at, BenchReport& report) {
   report.rows.push_back({"read memory", at.n_threads, {{"gb_s", billions(at.bytes_s)}}});
-  for (size_t i = 0; i < at.peaks_s.size(); ++i) {
+  for (size_t i = 0; i < std::size(kAllArithmetic); ++i) {
     report.rows.push_back(
         {arithmetic_name(kAllArithmetic[i]), at.n_threads, {{"gflop_s", billions(at.peaks_s[i])}}});
   }
@@ -91,7 +91,7 @@ void add_rows(const Measured& at, BenchReport& report) {
 
 void add_roofline(const Measured& at, BenchReport& report) {
   Roofline roofline{at.n_threads, bench_sample(at.bytes_s).median, {}};
-  for (size_t i = 0; i < at.peaks_s.size(); ++i) {
+  for (size_t i = 0; i < std::size(kAllArithmetic); ++i) {
     roofline.ceilings.push_back(
         {arithmetic_name(kAllArithmetic[i]), bench_sample(at.peaks_s[i]).median});
   }

@@ -22,7 +22,7 @@ struct Runs {
 void measure_once(Runs& runs) {
   const Backend backend(runs.n_threads);
   runs.bytes_s.push_back(ReadBandwidth(backend).measure());
-  for (size_t i = 0; i < runs.ops_s.size(); ++i)
+  for (size_t i = 0; i < std::size(kAllArithmetic); ++i)
     runs.ops_s[i].push_back(ArithmeticPeak(backend, kAllArithmetic[i]).measure());
 }
 
@@ -43,7 +43,7 @@ std::vector<double> quotients(const std::vector<double>& a, const std::vector<do
 void add_to_report(const Runs& runs, BenchReport& report) {
   report.rows.push_back({"read memory", runs.n_threads, {{"gb_s", scaled(runs.bytes_s, 1e-9)}}});
   Roofline roofline{runs.n_threads, bench_sample(runs.bytes_s).median, {}};
-  for (size_t i = 0; i < runs.ops_s.size(); ++i) {
+  for (size_t i = 0; i < std::size(kAllArithmetic); ++i) {
     const char* name = arithmetic_name(kAllArithmetic[i]);
     report.rows.push_back(
         {name,

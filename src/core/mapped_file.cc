@@ -99,10 +99,10 @@ MappedFile::~MappedFile() {
 
 void drop_mapped_pages(std::span<const std::byte> bytes) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
-  const uintptr_t first = (begin + page - 1) / page * page;
-  const uintptr_t end = (begin + bytes.size()) / page * page;
-  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  const size_t n_skipped = (page - reinterpret_cast<uintptr_t>(bytes.data()) % page) % page;
+  if (bytes.size() < n_skipped + page) return;  // no whole page
+  const std::span<const std::byte> pages = bytes.subspan(n_skipped);
+  madvise(const_cast<std::byte*>(pages.data()), pages.size() / page * page, MADV_DONTNEED);
 }
 
 void install_sigbus_handler() {

@@ -56,14 +56,16 @@ std::string roofline_svg(const Roofline& roofline) {
 
   std::string out = svg_open(kHeight, "operations a second against operations a byte");
   out += svg_text(0, 11, "name", "10^9 operations/s");
-  for (double exponent = ys.low; exponent <= ys.high; ++exponent) {
+  for (int32_t i = 0; ys.low + i <= ys.high; ++i) {
+    const double exponent = ys.low + i;
     out += svg_line(kLeft, y(exponent), kSvgWidth - kRight, y(exponent),
                     exponent == ys.low ? "axis" : "grid");
     out += svg_text(kLeft - 5, y(exponent) + 4, "tick",
                     fmt::format("{:.4g}", std::pow(10, exponent - 9)), "end");
   }
   const double x_step = xs.high - xs.low > 8 ? 2 : 1;
-  for (double exponent = xs.low; exponent <= xs.high; exponent += x_step) {
+  for (int32_t i = 0; xs.low + i * x_step <= xs.high; ++i) {
+    const double exponent = xs.low + i * x_step;
     out += svg_line(x(exponent), y(ys.low), x(exponent), y(ys.low) + 4, "axis");
     out += svg_text(x(exponent), y(ys.low) + 17, "tick", intensity_text(exponent), "middle");
   }

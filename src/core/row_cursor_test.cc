@@ -44,6 +44,7 @@ TEST(RowCursor, ThreadsShareNoRow) {
   RowCursor cursor;
   std::vector<int32_t> taken(kRows);
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int32_t i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (RowRange range; (range = cursor.take(kRows, kThreads)).n > 0;)

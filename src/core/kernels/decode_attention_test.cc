@@ -104,6 +104,7 @@ DecodeResult run(const Decode& d, Order order = Order::kForward) {
 std::vector<RowReference> references(const Decode& d,
                                      QueryRounding rounding = QueryRounding::kForBlockTypes) {
   std::vector<RowReference> rows;
+  rows.reserve(d.shape.n_head);
   for (int32_t h = 0; h < d.shape.n_head; ++h) {
     rows.push_back(attend_row(d.shape, d.q.data() + static_cast<size_t>(h) * d.shape.n_embd_head,
                               d.k, d.v, h / d.shape.n_group(), 0, d.n_kv, rounding));

@@ -229,6 +229,7 @@ TEST(PrefillAttention, OfOneTokenEqualsDecodeAttention) {
       SCOPED_TRACE(text(p, 26));
       const std::vector<RowReference> rows = references(p);
       std::vector<RowReference> rows_of_decode;
+      rows_of_decode.reserve(p.shape.n_head);
       for (int32_t h = 0; h < p.shape.n_head; ++h)
         rows_of_decode.push_back(p.reference(0, h, QueryRounding::kForBlockTypes));
       for_each_simd_target([&](const char* target) {
