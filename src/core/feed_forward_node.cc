@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 
 #include "core/kernels/token_vectors.h"
 #include "core/matmul_node.h"
@@ -32,12 +31,10 @@ struct TokenWork {
   }
 };
 
-const float* values(const ggml_tensor* tensor) { return static_cast<const float*>(tensor->data); }
-
 // out = x + norm(y): the residual of a branch with a norm behind it.
 void add_normed(const float* x, const float* y, const ggml_tensor* norm, float eps, float* out) {
   const int64_t n = norm->ne[0];
-  rms_norm(y, values(norm), eps, n, out);
+  rms_norm(y, f32_values(norm), eps, n, out);
   for (int64_t i = 0; i < n; ++i) out[i] += x[i];
 }
 
@@ -53,7 +50,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
   const FeedForward& layer = work->layer;
   const int64_t n_embd = layer.norm->ne[0];
   const int64_t n_ff = layer.gate->ne[1];
-  const float* x = values(dst->src[0]);
+  const float* x = f32_values(dst->src[0]);
   auto* next = static_cast<float*>(dst->data);
   float* middle = next + work->middle;
   float* result = next + work->result;
@@ -64,7 +61,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
   float* ups = gates + RowCursor::kMost;
   auto* rounded = reinterpret_cast<std::byte*>(ups + RowCursor::kMost);
 
-  TokenInput attention(values(dst->src[1]), layer.wo->ne[0], rounded);
+  TokenInput attention(f32_values(dst->src[1]), layer.wo->ne[0], rounded);
   for_ranges(work->rows[0], n_embd, nth, [&](int64_t first, int64_t n) {
     attention.multiply(layer.wo, first, n, middle + first);
     add_rows(layer.bo, first, n, middle + first);
@@ -77,7 +74,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
     stream = own;
   }
 
-  rms_norm(stream, values(layer.norm), layer.eps, n_embd, normed);
+  rms_norm(stream, f32_values(layer.norm), layer.eps, n_embd, normed);
   TokenInput input(normed, n_embd, rounded);
   for_ranges(work->rows[1], n_ff, nth, [&](int64_t first, int64_t n) {
     input.multiply(layer.gate, first, n, gates);

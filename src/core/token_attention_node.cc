@@ -34,15 +34,13 @@ struct TokenWork {
   }
 };
 
-const float* values(const ggml_tensor* tensor) { return static_cast<const float*>(tensor->data); }
-
 // A head as attention sees it, from a head as the products left it.
 void norm_and_rotate(const NewEntry& entry, const ggml_tensor* norm, const float* from, int64_t n,
                      float* to) {
   if (norm == nullptr) {
     std::copy_n(from, n, to);
   } else {
-    rms_norm(from, values(norm), entry.eps, n, to);
+    rms_norm(from, f32_values(norm), entry.eps, n, to);
   }
   rotate_head(entry.rope, to);
 }
@@ -62,9 +60,9 @@ void store_entry(const NewEntry& entry, const DecodeAttention& a, int32_t g, flo
     // The cache is the caller's to write; attention's view of it is not.
     return const_cast<std::byte*>(rows.data) + rows.head_bytes * g + rows.row_bytes * (a.n_kv - 1);
   };
-  norm_and_rotate(entry, entry.k_norm, values(entry.k) + n * g, n, head);
+  norm_and_rotate(entry, entry.k_norm, f32_values(entry.k) + n * g, n, head);
   store_row(a.shape.type, head, n, last(a.k));
-  store_row(a.shape.type, values(entry.v) + n * g, n, last(a.v));
+  store_row(a.shape.type, f32_values(entry.v) + n * g, n, last(a.v));
 }
 
 void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
@@ -75,7 +73,7 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
   a.k = kv_rows(dst->src[1]);
   a.v = kv_rows(dst->src[2]);
   a.n_kv = static_cast<int32_t>(dst->src[1]->ne[1]);
-  a.q = values(dst->src[0]);
+  a.q = f32_values(dst->src[0]);
   a.out = static_cast<float*>(dst->data);
   a.logits = a.out + static_cast<int64_t>(a.shape.n_embd_head) * a.shape.n_head;
   a.sums = a.logits + static_cast<int64_t>(a.n_kv) * a.shape.n_head;

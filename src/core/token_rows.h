@@ -13,11 +13,16 @@ inline int64_t aligned_values(int64_t n) {
   return (n + kAlign - 1) / kAlign * kAlign;
 }
 
+// Of an F32 tensor that is computed or a weight.
+inline const float* f32_values(const ggml_tensor* tensor) {
+  return static_cast<const float*>(tensor->data);
+}
+
 // y[0 .. n) += values [first, first + n) of a vector; nothing for none.
 inline void add_rows(const ggml_tensor* vector, int64_t first, int64_t n, float* y) {
   if (vector == nullptr) return;
-  const auto* values = static_cast<const float*>(vector->data);
-  for (int64_t i = 0; i < n; ++i) y[i] += values[first + i];
+  const float* values = f32_values(vector) + first;
+  for (int64_t i = 0; i < n; ++i) y[i] += values[i];
 }
 
 }  // namespace reprise

@@ -86,9 +86,11 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
   return {ids, batch.pos, logits, std::move(views)};
 }
 
-// Lays memory out for passes of a single token until the layers outgrow their capacity of n_slots
-// in all, so that decoding takes none.
-void reserve_single(DecoderState& state, int64_t n_slots, PassOutputs& outputs) {
+// Lays memory out for passes of a single token until the layers outgrow their capacity,
+// so that decoding takes none.
+void reserve_single(DecoderState& state, PassOutputs& outputs) {
+  int64_t n_slots = 0;
+  for (int32_t il = 0; il < state.kv.n_layer(); ++il) n_slots += state.kv.capacity(il);
   const ReservedPass wanted{
       outputs.wants_probs ? ReservedPass::Kind::kWithProbs : ReservedPass::Kind::kPlain, n_slots};
   if (state.reserved == wanted) return;
@@ -127,23 +129,18 @@ void set_positions(ggml_tensor* pos, int32_t first) {
 
 namespace {
 
-// Entries of layer il that a single token sees, its own included.
-struct SeenSlots {
-  int32_t first;
-  int32_t n;
-};
-SeenSlots seen_slots(const KvStore& kv, int32_t il) {
-  const CausalSpan span{kv.count(il), 1, kv.shape(il).n_swa};
-  return {span.begin(0), span.n_kv() - span.begin(0)};
+// What a single token sees of layer il, its own entry included.
+SeenSlots token_slots(KvStore& kv, int32_t il) {
+  return seen_slots(kv.block(il), {kv.count(il), 1, kv.shape(il).n_swa});
 }
 
-bool serves(const TokenGraph& graph, const DecoderState& state, const PassOutputs& outputs) {
+bool serves(const TokenGraph& graph, DecoderState& state, const PassOutputs& outputs) {
   if (graph.n_begun != state.arena.n_begun() || graph.trace != state.arena.trace() ||
       graph.wants_probs != outputs.wants_probs) {
     return false;
   }
   for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
-    if (seen_slots(state.kv, il).n > graph.layers[il].n_kv_most) return false;
+    if (token_slots(state.kv, il).n > graph.layers[il].n_kv_most) return false;
   }
   return true;
 }
@@ -176,7 +173,7 @@ void show_entries(DecoderState& state, PassOutputs& outputs) {
   outputs.probs.assign(outputs.wants_probs ? state.kv.n_layer() : 0, nullptr);
   for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
     const TokenGraph::Layer& layer = state.token.layers[il];
-    const SeenSlots seen = seen_slots(state.kv, il);
+    const SeenSlots seen = token_slots(state.kv, il);
     state.kv.block(il).show(layer.k, layer.v, seen.first, seen.n);
     if (layer.probs == nullptr) continue;
     layer.probs->ne[0] = seen.n;
@@ -210,15 +207,11 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   assert(n_tokens > 0 && n_tokens <= KvStore::kMaxPass && outputs.n_logits <= n_tokens);
   check_tokens(model, tokens);
-  int64_t n_slots = 0;
-  for (int32_t il = 0; il < n_layer; ++il) {
-    state.kv.make_room(il, n_tokens);
-    n_slots += state.kv.capacity(il);
-  }
-  if (n_tokens == 1 && outputs.n_logits == 1 && state.arena.has_kernels())
-    return token_pass(state, tokens[0], outputs);
-  if (n_tokens == 1 && outputs.n_logits == 1) {
-    reserve_single(state, n_slots, outputs);
+  for (int32_t il = 0; il < n_layer; ++il) state.kv.make_room(il, n_tokens);
+  const bool is_decode = n_tokens == 1 && outputs.n_logits == 1;
+  if (is_decode && state.arena.has_kernels()) return token_pass(state, tokens[0], outputs);
+  if (is_decode) {
+    reserve_single(state, outputs);
   } else {
     state.reserved = {};
   }
