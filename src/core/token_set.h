@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace reprise {
+
+class Tokenizer;
+
+// A set of token ids with a membership test of constant time. Source of the use: AdaBlock,
+// arXiv 2509.26432, whose delimiters it holds.
+class TokenSet {
+ public:
+  // Ids outside [0, n_vocab) are refused. Throws Error.
+  TokenSet(int32_t n_vocab, const std::vector<int32_t>& ids);
+  // Of a vocabulary, control tokens left out:
+  // - "newline": tokens whose bytes hold a line feed (byte pairs merge it with what stands before);
+  // - "newline-exact": the line feed alone;
+  // - "sentence": tokens that hold . ! ? or their full-width forms;
+  // - "digit": tokens that hold a decimal digit;
+  // - "A+B+...": token ids, or texts of one token each.
+  // Throws Error on an empty set and on ids or texts that are no token.
+  static TokenSet parse(std::string_view text, const Tokenizer& tokenizer);
+
+  bool has(int32_t id) const { return (bits_[id / 64] >> (id % 64) & 1) != 0; }
+  int32_t n() const { return n_; }
+
+ private:
+  std::vector<uint64_t> bits_;
+  int32_t n_ = 0;
+};
+
+}  // namespace reprise
