@@ -1,6 +1,7 @@
 #include "cli/compute_flags.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <charconv>
 
@@ -32,7 +33,14 @@ WeightUse ComputeFlags::weight_use() const {
 }
 
 Backend ComputeFlags::backend() const {
-  return Backend(n_threads, weight_use(), Device::parse(device));
+  const int32_t n_useful = Backend::useful_threads(n_threads);
+  if (n_useful < n_threads) {
+    spdlog::info(
+        "--threads {}: this process may use {} cores, more threads would be slower; {} are "
+        "started",
+        n_threads, n_useful, n_useful);
+  }
+  return Backend(n_useful, weight_use(), Device::parse(device));
 }
 
 WeightPlace ComputeFlags::weight_place(const Backend& backend) const {
@@ -43,7 +51,7 @@ WeightPlace ComputeFlags::weight_place(const Backend& backend) const {
 }
 
 void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
-  verb.add_option("--threads", n_threads, "compute threads; default: all cores")
+  verb.add_option("--threads", n_threads, "compute threads, at most one a core; default: all cores")
       ->check(thread_check());
 }
 

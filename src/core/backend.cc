@@ -30,6 +30,10 @@ int32_t checked_threads(int32_t n_threads) {
 
 }  // namespace
 
+int32_t Backend::useful_threads(int32_t wanted) {
+  return std::min(checked_threads(wanted), checked_threads(0));
+}
+
 Backend::Backend(int32_t n_threads, WeightUse weights, const Device& device)
     : n_threads_(checked_threads(n_threads)), weights_(weights) {
   if (device.kind == Device::Kind::kCuda) {

@@ -34,6 +34,11 @@ class Backend {
  public:
   static constexpr int32_t kMostThreads = 512;
 
+  // As many threads as wanted, but no more than this process has cores: further ones would only wait
+  // for each other's cores at the end of every node. 0: all cores. Throws Error beyond
+  // kMostThreads.
+  static int32_t useful_threads(int32_t wanted);
+
   // n_threads in 1..kMostThreads; 0 takes the number of physical cores this process may use. Throws
   // Error, also when the device is not there.
   explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kAuto,

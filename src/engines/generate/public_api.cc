@@ -10,7 +10,7 @@
 #include "engines/generate/entry_cost.h"
 #include "engines/generate/prompt.h"
 #include "engines/generate/text_ledger.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "policies/registry.h"
 #include "reprise/generate.h"
 
@@ -94,7 +94,7 @@ struct Chat::Impl {
         options(std::move(given)),
         n_ctx(context(options, model)),
         answering(answer_options(options, text())),
-        backend(options.n_threads),
+        backend(Backend::useful_threads(options.n_threads)),
         conversation(model.impl_->text, backend, make_kv_policy(options.kv),
                      chat_template_of(text(), options.chat_template), options.system) {}
 

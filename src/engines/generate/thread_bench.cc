@@ -25,16 +25,18 @@ std::vector<int32_t> thread_counts(const ThreadBenchOptions& options) {
   return {1, n_cores, 2 * n_cores};
 }
 
-// Ours and libllama on one pool of threads.
+// Ours on as many threads as it takes when asked for n, and libllama on n.
 struct Pool {
   Pool(const std::shared_ptr<const DecoderModel>& model, const std::string& path, int32_t n,
        int32_t n_ctx)
-      : backend(n),
-        peer(path, {.n_threads = n, .n_ctx = n_ctx, .pool = backend.pool()}),
+      : backend(Backend::useful_threads(n)),
+        peer_backend(n),
+        peer(path, {.n_threads = n, .n_ctx = n_ctx, .pool = peer_backend.pool()}),
         ours(model, backend, make_kv_policy("full")),
-        theirs(peer, backend, model->hparams()) {}
+        theirs(peer, peer_backend, model->hparams()) {}
 
   Backend backend;
+  Backend peer_backend;
   LibllamaPeer peer;
   ReprisePolicy ours;
   LibllamaContestant theirs;

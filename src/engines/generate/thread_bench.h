@@ -24,9 +24,9 @@ struct ThreadBenchOptions {
 
 // The full cache and libllama (flash attention off) on each number of threads, at every context:
 // prefill and decode. All of them take turns, each on a pool of its own that sleeps in between.
-// Twice the cores must not lose more than a tenth: oversubscribed_4_vs_2_threads, on two cores, is
-// the worst of our speeds on four threads over those on two. `on_turn` is told before every turn
-// and may throw to stop. Throws Error.
+// Asking for twice the cores must not lose more than a tenth: oversubscribed_4_vs_2_threads, on two
+// cores, is the worst of our speeds on four threads over those on two. `on_turn` is told before
+// every turn and may throw to stop. Throws Error.
 BenchReport bench_threads(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
                           std::span<const int32_t> text, const ThreadBenchOptions& options,
                           const std::function<void()>& on_turn);
