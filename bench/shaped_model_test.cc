@@ -12,7 +12,7 @@
 #include "core/mapped_file.h"
 #include "engines/generate/libllama_peer.h"
 #include "engines/generate/sequence.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "policies/registry.h"
 #include "support/tiny_chat_model.h"
 

@@ -10,7 +10,7 @@ for shape in qwen2.5-0.5b llama-3.2-1b; do
     name="$build/shapes/$shape-$type"
     [[ -f $name.gguf ]] || "$build/bench/make_shaped_model" "$shape" "$type" "$vocabulary" "$name.gguf"
     echo "== $shape, $type"
-    "$build/reprise" bench kv "$name.gguf" --contexts 128,2048 --runs 3 --peer-openmp \
+    "$build/reprise" bench kv "$name.gguf" --contexts 128,1024 --runs 3 \
       --json "$name.json" --html "$name.html"
   done
 done

@@ -4,7 +4,7 @@
 
 #include "cli/span_recorder.h"
 #include "engines/generate/answer.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 

@@ -18,7 +18,7 @@
 #include "core/program_place.h"
 #include "engines/generate/kv_bench.h"
 #include "engines/generate/named_policy.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 namespace {

@@ -6,7 +6,7 @@
 #include "cli/bench_text.h"
 #include "cli/compute_flags.h"
 #include "cli/interrupt.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "engines/generate/thread_bench.h"
 
 namespace reprise {

@@ -26,7 +26,7 @@
 #include "engines/generate/conversation.h"
 #include "engines/generate/entry_cost.h"
 #include "engines/generate/text_ledger.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 namespace {

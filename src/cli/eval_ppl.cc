@@ -19,7 +19,7 @@
 #include "core/text_table.h"
 #include "core/utf8.h"
 #include "engines/generate/perplexity.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 namespace {

@@ -23,7 +23,7 @@
 #include "core/text_table.h"
 #include "engines/generate/equal_bytes.h"
 #include "engines/generate/recall_eval.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 namespace {

@@ -6,7 +6,7 @@
 #include "cli/compute_flags.h"
 #include "core/gguf_file.h"
 #include "engines/generate/sequence.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "policies/kv/kv_policy.h"
 
 namespace reprise {

@@ -17,7 +17,7 @@
 #include "core/quantities.h"
 #include "core/text_table.h"
 #include "engines/generate/kv_size.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "policies/registry.h"
 
 namespace reprise {

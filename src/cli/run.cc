@@ -29,7 +29,7 @@
 #include "engines/generate/prompt.h"
 #include "engines/generate/sequence.h"
 #include "engines/generate/text_ledger.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 namespace {

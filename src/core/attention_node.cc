@@ -2,12 +2,14 @@
 
 #include <array>
 #include <cassert>
+#include <cstring>
 
 #include "core/kernels/prefill_attention.h"
 #include "core/plain_nodes.h"
 #include "core/token_attention_node.h"
 #include "core/token_rows.h"
 #include "core/work_parts.h"
+#include "ggml-cpu.h"
 
 namespace reprise {
 namespace {
@@ -92,6 +94,14 @@ AttentionShape attention_shape(const ggml_tensor* q, const ggml_tensor* k, float
 
 KvRows kv_rows(const ggml_tensor* rows) {
   return {static_cast<const std::byte*>(rows->data), rows->nb[1], rows->nb[2]};
+}
+
+void store_kv_row(ggml_type type, const float* values, int64_t n, std::byte* row) {
+  if (type == GGML_TYPE_F32) {
+    std::memcpy(row, values, sizeof(float) * n);
+  } else {
+    ggml_get_type_traits_cpu(type)->from_float(values, row, n);
+  }
 }
 
 }  // namespace reprise

@@ -34,5 +34,7 @@ AttentionNode attention_node(GraphArena& arena, const AttentionInputs& inputs,
 // What the kernels take from tensors shaped as in AttentionInputs, once they have their data.
 AttentionShape attention_shape(const ggml_tensor* q, const ggml_tensor* k, float scale);
 KvRows kv_rows(const ggml_tensor* rows);
+// Writes n values as one row of a cache of that type.
+void store_kv_row(ggml_type type, const float* values, int64_t n, std::byte* row);
 
 }  // namespace reprise

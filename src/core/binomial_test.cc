@@ -1,4 +1,4 @@
-#include "engines/generate/binomial.h"
+#include "core/binomial.h"
 
 #include <gtest/gtest.h>
 

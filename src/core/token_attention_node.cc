@@ -4,13 +4,11 @@
 #include <array>
 #include <atomic>
 #include <cassert>
-#include <cstring>
 
 #include "core/kernels/decode_attention.h"
 #include "core/kernels/token_vectors.h"
 #include "core/token_rows.h"
 #include "core/work_parts.h"
-#include "ggml-cpu.h"
 
 namespace reprise {
 namespace {
@@ -45,14 +43,6 @@ void norm_and_rotate(const NewEntry& entry, const ggml_tensor* norm, const float
   rotate_head(entry.rope, to);
 }
 
-void store_row(ggml_type type, const float* row, int64_t n, std::byte* to) {
-  if (type == GGML_TYPE_F32) {
-    std::memcpy(to, row, sizeof(float) * n);
-  } else {
-    ggml_get_type_traits_cpu(type)->from_float(row, to, n);
-  }
-}
-
 // Stores KV head g of the new entry. `head` is scratch of one head.
 void store_entry(const NewEntry& entry, const DecodeAttention& a, int32_t g, float* head) {
   const int64_t n = a.shape.n_embd_head;
@@ -61,8 +51,8 @@ void store_entry(const NewEntry& entry, const DecodeAttention& a, int32_t g, flo
     return const_cast<std::byte*>(rows.data) + rows.head_bytes * g + rows.row_bytes * (a.n_kv - 1);
   };
   norm_and_rotate(entry, entry.k_norm, f32_values(entry.k) + n * g, n, head);
-  store_row(a.shape.type, head, n, last(a.k));
-  store_row(a.shape.type, f32_values(entry.v) + n * g, n, last(a.v));
+  store_kv_row(a.shape.type, head, n, last(a.k));
+  store_kv_row(a.shape.type, f32_values(entry.v) + n * g, n, last(a.v));
 }
 
 void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {

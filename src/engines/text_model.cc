@@ -1,18 +1,41 @@
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
+
+#include <fmt/format.h>
 
 #include <chrono>
 
 #include "core/chat_tokens.h"
+#include "core/error.h"
 #include "core/model_folders.h"
 
 namespace reprise {
 
-std::shared_ptr<const TextModel> TextModel::load(const std::string& name,
-                                                 const WeightPlace& place) {
+namespace {
+
+void check_kind(const GgufFile& file, const DecoderHparams& hp, TextKind kind) {
+  if (kind == TextKind::kCausal && hp.is_masked) {
+    throw Error(fmt::format(
+        "{}: is a diffusion language model ({}); 'reprise run', 'eval dllm' and 'bench dllm' take "
+        "it, this does not",
+        file.path(), hp.arch));
+  }
+  if (kind == TextKind::kMasked && !hp.is_masked) {
+    throw Error(fmt::format(
+        "{}: is no diffusion language model, the attention of '{}' is causal; take a llada or "
+        "dream model, such as dllm-demo",
+        file.path(), hp.arch));
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const TextModel> TextModel::load(const std::string& name, const WeightPlace& place,
+                                                 TextKind kind) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   auto file = std::make_shared<const GgufFile>(GgufFile::open(find_model(name)));
   auto decoder = DecoderModel::load(file, place);
+  check_kind(*file, decoder->hparams(), kind);
   const Clock::time_point mapped = Clock::now();
   Tokenizer tokenizer = Tokenizer::load(*file);
   const Clock::time_point end = Clock::now();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,13 @@
 
 namespace reprise {
 
+// Which engine a language model belongs to.
+enum class TextKind : uint8_t {
+  kCausal,  // writes from left to right: engines/generate
+  kMasked,  // fills masked positions: engines/infill
+  kAny,
+};
+
 // A language model as its file gives it: weights, vocabulary, chat template. Immutable; shared
 // between sequences.
 struct TextModel {
@@ -19,10 +27,10 @@ struct TextModel {
   double weights_s = 0;     // seconds to check the tensors, and to map or copy them
   double vocabulary_s = 0;  // seconds for the vocabulary
 
-  // From a path or a name (find_model). Throws Error.
-  static std::shared_ptr<const TextModel> load(const std::string& name,
-                                               const WeightPlace& place = {
-                                                   nullptr, WeightPlace::Host::kAuto});
+  // From a path or a name (find_model). Throws Error, also for a model of the other kind.
+  static std::shared_ptr<const TextModel> load(
+      const std::string& name, const WeightPlace& place = {nullptr, WeightPlace::Host::kAuto},
+      TextKind kind = TextKind::kCausal);
 };
 
 // The template of --chat-template (a name or a file), or the model's own when `choice` is empty.

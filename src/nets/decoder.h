@@ -5,9 +5,10 @@
 #include "core/token_attention_node.h"
 #include "nets/decoder_model.h"
 
-// The causal decoder as a kit of parts. Each function adds nodes to a ggml graph and returns one;
-// nothing is computed here. Sources: LLaMA (arXiv 2302.13971), Qwen2 (2407.10671), Qwen3
-// (2505.09388), Gemma 3 (2503.19786).
+// The decoder as a kit of parts, causal or not: who sees whom is the caller's to say. Each function
+// adds nodes to a ggml graph and returns one; nothing is computed here. Sources: LLaMA (arXiv
+// 2302.13971), Qwen2 (2407.10671), Qwen3 (2505.09388), Gemma 3 (2503.19786), LLaDA (2502.09992),
+// Dream (2508.15487).
 namespace reprise {
 
 // The tokens of one pass.

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int64_t kMaxContext = 1 << 30;
 constexpr int64_t kMaxHeadLength = 1024;
+constexpr int64_t kMaxMaskToken = (1 << 24) - 1;
 
 // An integer of the metadata in [low, high]. Throws Error.
 int32_t size_of(const GgufFile& file, const std::string& key, int64_t low, int64_t high) {
@@ -30,7 +32,8 @@ void read_rope(const GgufFile& file, DecoderHparams& hp) {
   hp.n_rot = file.has(rope + "dimension_count")
                  ? size_of(file, rope + "dimension_count", 2, hp.n_embd_head)
                  : hp.n_embd_head;
-  hp.rope_type = hp.arch == "llama" ? GGML_ROPE_TYPE_NORMAL : GGML_ROPE_TYPE_NEOX;
+  hp.rope_type =
+      hp.arch == "llama" || hp.arch == "llada" ? GGML_ROPE_TYPE_NORMAL : GGML_ROPE_TYPE_NEOX;
   hp.rope_freq_base = static_cast<float>(file.real_or(rope + "freq_base", 10000));
   hp.rope_freq_base_swa = static_cast<float>(file.real_or(rope + "freq_base_swa", 10000));
   const std::string scaling = file.string_or(rope + "scaling.type", "linear");
@@ -55,6 +58,24 @@ void read_rope(const GgufFile& file, DecoderHparams& hp) {
   }
 }
 
+void read_masking(const GgufFile& file, DecoderHparams& hp) {
+  const std::string causal = hp.arch + ".attention.causal";
+  if (!hp.is_masked) {
+    if (file.boolean_or(causal, true)) return;
+    throw Error(
+        fmt::format("{}: is an embedding model, its attention is not causal; use it where "
+                    "embeddings are asked for",
+                    file.path()));
+  }
+  if (file.boolean_or(causal, false)) {
+    throw Error(fmt::format(
+        "{}: {} is true, but a masked diffusion model sees the whole text; convert the model again",
+        file.path(), causal));
+  }
+  hp.mask_token = size_of(file, "tokenizer.ggml.mask_token_id", 0, kMaxMaskToken);
+  hp.shifts_logits = file.boolean_or("diffusion.shift_logits", hp.arch == "dream");
+}
+
 void read_sliding_window(const GgufFile& file, DecoderHparams& hp) {
   hp.is_swa.assign(hp.n_layer, false);
   const std::string key = hp.arch + ".attention.sliding_window";
@@ -73,12 +94,13 @@ void read_sliding_window(const GgufFile& file, DecoderHparams& hp) {
 DecoderHparams decoder_hparams(const GgufFile& file) {
   DecoderHparams hp;
   hp.arch = file.string("general.architecture");
-  constexpr std::array<std::string_view, 4> kKnown = {"llama", "qwen2", "qwen3", "gemma3"};
+  constexpr std::array<std::string_view, 6> kKnown = {"llama",  "qwen2", "qwen3",
+                                                      "gemma3", "llada", "dream"};
   if (std::find(kKnown.begin(), kKnown.end(), hp.arch) == kKnown.end()) {
-    throw Error(
-        fmt::format("{}: architecture '{}' is not built in; llama, qwen2, qwen3 and gemma3 are",
-                    file.path(), printable(hp.arch)));
+    throw Error(fmt::format("{}: architecture '{}' is not built in; {} are", file.path(),
+                            printable(hp.arch), fmt::join(kKnown, ", ")));
   }
+  hp.is_masked = hp.arch == "llada" || hp.arch == "dream";
   const int64_t n_split = file.integer_or("split.count", 1);
   if (n_split > 1) {
     throw Error(fmt::format("{}: is one of {} files of a split model; merge them into one file",
@@ -94,12 +116,7 @@ DecoderHparams decoder_hparams(const GgufFile& file) {
   hp.n_head_kv = file.has(a + ".attention.head_count_kv")
                      ? size_of(file, a + ".attention.head_count_kv", 1, hp.n_head)
                      : hp.n_head;
-  if (!file.boolean_or(a + ".attention.causal", true)) {
-    throw Error(
-        fmt::format("{}: is an embedding model, its attention is not causal; use it where "
-                    "embeddings are asked for",
-                    file.path()));
-  }
+  read_masking(file, hp);
   if (file.integer_or(a + ".expert_count", 0) != 0) {
     throw Error(
         fmt::format("{}: mixture-of-experts layers are not built in for '{}'", file.path(), a));

@@ -52,6 +52,12 @@ class DecoderLoader {
       }
       hp.n_vocab = static_cast<int32_t>(embd->ne[1]);
     }
+    if (hp.mask_token >= hp.n_vocab && hp.n_vocab > 0) {
+      throw Error(fmt::format(
+          "{}: tokenizer.ggml.mask_token_id is {}, 'token_embd.weight' has {} rows; convert the "
+          "model again",
+          file.path(), hp.mask_token, hp.n_vocab));
+    }
     model_->tok_embd_ = need_matrix("token_embd.weight", {hp.n_embd, hp.n_vocab});
     model_->output_norm_ = need_f32("output_norm.weight", {hp.n_embd});
     model_->output_ = want_matrix("output.weight", {hp.n_embd, hp.n_vocab});

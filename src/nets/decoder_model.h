@@ -13,9 +13,9 @@
 
 namespace reprise {
 
-// Sizes and constants of a causal decoder, read from GGUF metadata. Names follow llama.cpp's.
+// Sizes and constants of a decoder, read from GGUF metadata. Names follow llama.cpp's.
 struct DecoderHparams {
-  std::string arch;  // llama, qwen2, qwen3 or gemma3
+  std::string arch;  // llama, qwen2, qwen3, gemma3, llada or dream
   std::string name;  // general.name, may be empty
   int32_t n_vocab = 0;
   int32_t n_ctx_train = 0;
@@ -38,6 +38,12 @@ struct DecoderHparams {
   float rope_freq_scale = 1;
   float rope_ext_factor = 0;  // 1 with YaRN
   float rope_attn_factor = 1;
+
+  // A masked diffusion model: every token sees every other, and the model says what stands where
+  // the text has mask_token.
+  bool is_masked = false;
+  int32_t mask_token = -1;
+  bool shifts_logits = false;  // the row of position i - 1 says what stands at i
 
   int32_t n_swa = 0;         // sliding window in positions, 0 = none
   std::vector<bool> is_swa;  // [n_layer]: this layer sees only the last n_swa positions

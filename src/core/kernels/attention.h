@@ -28,16 +28,17 @@ struct AttentionShape {
 
 // Which entries the queries of one pass see: n_held older ones (in a sliding-window layer the last
 // positions in order, otherwise in any order), then the pass's own tokens, each token itself and
-// those before it.
+// those before it; where attention is not causal, all of the pass's tokens.
 struct CausalSpan {
   int32_t n_held = 0;
   int32_t n_tokens = 0;
   int32_t n_swa = 0;  // entries that a token of a sliding-window layer sees; 0: all
+  bool is_causal = true;
 
   bool operator==(const CausalSpan&) const = default;
 
   int32_t n_kv() const { return n_held + n_tokens; }
-  int32_t end(int32_t i_token) const { return n_held + i_token + 1; }
+  int32_t end(int32_t i_token) const { return is_causal ? n_held + i_token + 1 : n_kv(); }
   int32_t begin(int32_t i_token) const {
     return n_swa > 0 && end(i_token) > n_swa ? end(i_token) - n_swa : 0;
   }

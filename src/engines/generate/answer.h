@@ -10,7 +10,7 @@
 #include "core/logprobs.h"
 #include "core/sampler.h"
 #include "engines/generate/sequence.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "reprise/answer.h"
 
 namespace reprise {

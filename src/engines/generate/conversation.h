@@ -8,7 +8,7 @@
 #include "core/chat_template.h"
 #include "engines/generate/answer.h"
 #include "engines/generate/sequence.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 

@@ -9,7 +9,7 @@
 #include "core/backend.h"
 #include "engines/generate/named_policy.h"
 #include "engines/generate/recall_prompt.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "engines/generate/tokens_read.h"
 
 namespace reprise {

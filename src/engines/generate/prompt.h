@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/chat_template.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 

@@ -14,7 +14,7 @@
 #include "core/logprobs.h"
 #include "engines/generate/libllama_peer.h"
 #include "engines/generate/sequence.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "policies/kv/full.h"
 #include "policies/registry.h"
 #include "support/f32_copy.h"

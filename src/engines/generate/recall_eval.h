@@ -9,10 +9,10 @@
 
 #include "core/backend.h"
 #include "engines/generate/agreement.h"
-#include "engines/generate/binomial.h"
+#include "core/binomial.h"
 #include "engines/generate/named_policy.h"
 #include "engines/generate/recall_prompt.h"
-#include "engines/generate/text_model.h"
+#include "engines/text_model.h"
 #include "engines/generate/tokens_read.h"
 
 namespace reprise {
