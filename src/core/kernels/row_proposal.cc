@@ -30,25 +30,25 @@ struct RowSums {
   float weighted = 0;  // of exp(z - max) (z - max)
 };
 
-// The greatest of z[0, n); NaN where one of them is.
+// The greatest of z[0, n); NaN where one of them is not finite.
 float greatest(const float* z, int32_t n) {
   const F32 d;
   const auto n_lanes = static_cast<int32_t>(hn::Lanes(d));
   auto max = hn::Set(d, kMinusInfinity);
-  auto poison = hn::Zero(d);  // a maximum would hide NaN
+  auto poison = hn::Zero(d);  // NaN where a logit is not finite: a maximum would hide it
   int32_t i = 0;
   for (; i + n_lanes <= n; i += n_lanes) {
     const auto x = hn::LoadU(d, z + i);
     max = hn::Max(max, x);
-    poison = hn::Or(poison, hn::VecFromMask(d, hn::Ne(x, x)));
+    poison = hn::MulAdd(x, hn::Zero(d), poison);
   }
   float most = hn::GetLane(hn::MaxOfLanes(d, max));
-  bool has_nan = !hn::AllFalse(d, hn::MaskFromVec(poison));
+  float poisoned = hn::GetLane(hn::SumOfLanes(d, poison));
   for (; i < n; ++i) {
-    has_nan = has_nan || std::isnan(z[i]);
+    poisoned += z[i] * 0;
     most = std::max(most, z[i]);
   }
-  return has_nan ? std::numeric_limits<float>::quiet_NaN() : most;
+  return most + poisoned;
 }
 
 RowSums row_sums(const float* z, int32_t n, float max) {
@@ -90,13 +90,14 @@ void parts_without(std::array<int32_t, 3> out, int32_t n_vocab, Visit visit) {
 
 float greatest_without(const float* z, int32_t n_vocab, const std::array<int32_t, 3>& out) {
   float max = kMinusInfinity;
-  bool has_nan = false;
+  float poisoned = 0;
   parts_without(out, n_vocab, [&](int32_t first, int32_t n) {
+    if (n == 0) return;
     const float most = greatest(z + first, n);
-    has_nan = has_nan || std::isnan(most);
+    poisoned += most * 0;
     max = std::max(max, most);
   });
-  return has_nan ? std::numeric_limits<float>::quiet_NaN() : max;
+  return max + poisoned;
 }
 
 // Greedy, of the logits as they are.
@@ -104,7 +105,7 @@ Proposal clean(const float* z, int32_t n_vocab, const ProposalRule& rule) {
   Proposal out;
   const std::array<int32_t, 3> none{rule.forbidden, rule.also_forbidden, -1};
   const float max = greatest_without(z, n_vocab, none);
-  if (!std::isfinite(max)) {
+  if (std::isnan(max)) {
     out.confidence = out.margin = out.neg_entropy = std::numeric_limits<float>::quiet_NaN();
     return out;
   }

@@ -19,9 +19,9 @@ struct ProposalRule {
 };
 
 // The proposal of logits [n_vocab]. `seed` decides what is drawn: the same for the same seed,
-// whatever else is computed beside. Confidence is NaN where a logit is no number; +inf is none
-// either. Source: LLaDA (arXiv 2502.09992), generate.py; Dream (arXiv 2508.15487),
-// generation_utils.py; drawn by the Gumbel maximum, in the form z / T - ln(-ln u).
+// whatever else is computed beside. Confidence is NaN where a logit is not finite. Source: LLaDA
+// (arXiv 2502.09992), generate.py; Dream (arXiv 2508.15487), generation_utils.py; drawn by the
+// Gumbel maximum, in the form z / T - ln(-ln u).
 Proposal row_proposal(const float* logits, int32_t n_vocab, const ProposalRule& rule,
                       uint64_t seed);
 
