@@ -130,7 +130,7 @@ TEST(Options, RefuseInOneLine) {
 }
 
 TEST(Options, RefuseTextThatIsBrokenOrLong) {
-  for (const std::string text :
+  for (const std::string& text :
        {std::string("\xC3"), std::string("a\xFF"), std::string(257, 'x')}) {
     EXPECT_THROW(read("ends=" + text), Error) << text;
   }

@@ -8,6 +8,11 @@
 
 #include "core/did_you_mean.h"
 #include "core/error.h"
+#include "policies/commit/dream.h"
+#include "policies/commit/factor.h"
+#include "policies/commit/quota.h"
+#include "policies/commit/threshold.h"
+#include "policies/commit/top1.h"
 #include "policies/kv/cake.h"
 #include "policies/kv/full.h"
 #include "policies/kv/h2o.h"
@@ -16,6 +21,9 @@
 #include "policies/kv/snapkv.h"
 #include "policies/kv/streaming.h"
 #include "policies/kv/tova.h"
+#include "policies/refresh/dual.h"
+#include "policies/refresh/none.h"
+#include "policies/refresh/prefix.h"
 #include "policies/span/adablock.h"
 #include "policies/span/first_delimiter.h"
 #include "policies/span/fixed.h"
@@ -28,10 +36,15 @@ namespace reprise {
 namespace {
 
 const PolicyEntry* const kAll[] = {
-    &kFullKv,       &kCakeKv,       &kSnapKv,     &kPyramidKv,          &kStreamingKv,
-    &kH2oKv,        &kTovaKv,       &kRandomKv,   &kFixedSpan,          &kWholeSpan,
-    &kAdaBlockSpan, &kShuffledSpan, &kOracleSpan, &kFirstDelimiterSpan, &kWrongDelimiterSpan,
-};
+    // Entries kept
+    &kFullKv, &kCakeKv, &kSnapKv, &kPyramidKv, &kStreamingKv, &kH2oKv, &kTovaKv, &kRandomKv,
+    // Positions filled together
+    &kFixedSpan, &kWholeSpan, &kAdaBlockSpan, &kShuffledSpan, &kOracleSpan, &kFirstDelimiterSpan,
+    &kWrongDelimiterSpan,
+    // Proposals that become text
+    &kThresholdCommit, &kFactorCommit, &kTop1Commit, &kQuotaCommit, &kDreamCommit,
+    // Rows computed anew
+    &kNoneRefresh, &kPrefixRefresh, &kDualRefresh};
 
 // Every entry of `kind` makes an Interface.
 template <typename Interface>
