@@ -11,11 +11,15 @@
 
 #include "core/did_you_mean.h"
 #include "core/error.h"
+#include "core/printable.h"
+#include "core/utf8.h"
 
 namespace reprise {
 namespace {
 
 using Type = OptionSpec::Type;
+
+constexpr size_t kMaxText = 256;
 
 // The whole text as a number, or nothing.
 template <typename T>
@@ -37,6 +41,8 @@ std::string takes(const OptionSpec& spec) {
       return fmt::format("a number in {}", spec.range());
     case Type::kChoice:
       return fmt::format("one of {}", fmt::join(spec.choices, ", "));
+    case Type::kText:
+      return fmt::format("UTF-8 text of at most {} bytes without control characters", kMaxText);
     case Type::kBudget:
       break;
   }
@@ -44,7 +50,17 @@ std::string takes(const OptionSpec& spec) {
 }
 
 [[noreturn]] void refuse(const OptionSpec& spec, std::string_view text) {
-  throw Error(fmt::format("'{}' does not fit, '{}' takes {}", text, spec.name, takes(spec)));
+  throw Error(
+      fmt::format("'{}' does not fit, '{}' takes {}", printable(text), spec.name, takes(spec)));
+}
+
+// It is shown again in messages and tables, so nothing may drive a terminal.
+void check_text(const OptionSpec& spec, std::string_view text) {
+  check_utf8(text, spec.name);
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; };
+  if (text.size() > kMaxText || std::ranges::any_of(text, is_control)) {
+    refuse(spec, text);
+  }
 }
 
 }  // namespace
@@ -58,6 +74,8 @@ std::string OptionSpec::range() const {
       return fmt::format("{}..{}, odd", min, max);
     case Type::kChoice:
       return fmt::format("{}", fmt::join(choices, "|"));
+    case Type::kText:
+      return "text";
     case Type::kBudget:
       break;
   }
@@ -111,6 +129,14 @@ OptionSpec budget_option(std::string_view name, std::string_view fallback, std::
           .help = help};
 }
 
+OptionSpec text_option(std::string_view name, std::string_view fallback, std::string_view help) {
+  return {.name = name,
+          .type = Type::kText,
+          .default_text = std::string(fallback),
+          .choices = {},
+          .help = help};
+}
+
 Options::Options(std::string where, std::span<const OptionSpec> specs, std::string_view text)
     : where_(std::move(where)) {
   for (const OptionSpec& spec : specs) {
@@ -127,7 +153,7 @@ Options::Options(std::string where, std::span<const OptionSpec> specs, std::stri
 
 void Options::read(std::span<const OptionSpec> specs, std::string_view item) {
   const auto fail = [&](std::string_view what) {
-    throw Error(fmt::format("{}:{}: {}", where_, item, what));
+    throw Error(fmt::format("{}:{}: {}", where_, printable(item), what));
   };
   if (item.empty()) fail("an option is missing, write key=value");
   const size_t equals = item.find('=');
@@ -176,6 +202,9 @@ Options::Value Options::parse(const OptionSpec& spec, std::string_view text) {
       }
       return *found;
     }
+    case Type::kText:
+      check_text(spec, text);
+      return std::string(text);
     case Type::kBudget:
       break;
   }
@@ -195,6 +224,9 @@ std::string_view Options::choice(std::string_view name) const {
 }
 const Budget& Options::budget(std::string_view name) const {
   return std::get<Budget>(item(name).value);
+}
+const std::string& Options::text(std::string_view name) const {
+  return std::get<std::string>(item(name).value);
 }
 bool Options::is_given(std::string_view name) const { return item(name).is_given; }
 

@@ -14,7 +14,7 @@ namespace reprise {
 // One option of a policy. Parser, help and documentation all read it here; make one with the
 // functions below. Names, choices and help point at literals.
 struct OptionSpec {
-  enum class Type : uint8_t { kInt, kOddInt, kReal, kChoice, kBudget };
+  enum class Type : uint8_t { kInt, kOddInt, kReal, kChoice, kBudget, kText };
   std::string_view name;
   Type type = Type::kInt;
   std::string default_text;  // as a user would write it
@@ -23,7 +23,8 @@ struct OptionSpec {
   std::vector<std::string_view> choices;
   std::string_view help;  // what it is, with its unit
 
-  // What may be given: "4..256", "1..15, odd", "grow|tova", "N, 64MiB or 12.5%".
+  // What may be given: "4..256", "1..15, odd", "grow|tova", "N, 64MiB or 12.5%",
+  // "text".
   std::string range() const;
 };
 
@@ -37,6 +38,8 @@ OptionSpec real_option(std::string_view name, double fallback, double min, doubl
 OptionSpec choice_option(std::string_view name, const std::vector<std::string_view>& choices,
                          std::string_view help);
 OptionSpec budget_option(std::string_view name, std::string_view fallback, std::string_view help);
+// UTF-8 without control characters, at most 256 bytes; a comma would end the option.
+OptionSpec text_option(std::string_view name, std::string_view fallback, std::string_view help);
 
 // The values of a policy's options, each inside its range. Asking for a name or a type that was not
 // declared is a mistake of ours (assert).
@@ -51,13 +54,14 @@ class Options {
   double real(std::string_view name) const;
   std::string_view choice(std::string_view name) const;
   const Budget& budget(std::string_view name) const;
+  const std::string& text(std::string_view name) const;
   // Whether the user gave it.
   bool is_given(std::string_view name) const;
   // For refusals of values that do not go together: "--kv cake".
   const std::string& where() const { return where_; }
 
  private:
-  using Value = std::variant<int32_t, double, std::string_view, Budget>;
+  using Value = std::variant<int32_t, double, std::string_view, Budget, std::string>;
   struct Item {
     std::string_view name;
     Value value;

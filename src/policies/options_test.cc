@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <string>
+
 #include "core/error.h"
 
 namespace reprise {
@@ -15,6 +18,8 @@ const std::vector<OptionSpec>& specs() {
       odd_int_option("pool", 5, 1, 15, "entries"),
       real_option("tau", 1, 0.1, 10, "exponent"),
       choice_option("decode", {"grow", "cake", "tova"}, "mode"),
+      real_option("gate", 0.5, 0, std::numeric_limits<double>::infinity(), "probability"),
+      text_option("ends", "newline", "tokens"),
   };
   return all;
 }
@@ -29,6 +34,7 @@ TEST(Options, TakeDefaultsWhereNothingIsGiven) {
   EXPECT_EQ(o.i32("pool"), 5);
   EXPECT_EQ(o.real("tau"), 1);
   EXPECT_EQ(o.choice("decode"), "grow");
+  EXPECT_EQ(o.text("ends"), "newline");
   EXPECT_FALSE(o.is_given("window"));
   EXPECT_EQ(o.where(), "--kv cake");
 }
@@ -45,13 +51,19 @@ TEST(Options, ReadEveryTypeUpToTheEndsOfItsRange) {
   EXPECT_EQ(read("tau=2.5e-1").real("tau"), 0.25);
   EXPECT_EQ(read("window=256").i32("window"), 256);
   EXPECT_EQ(read("budget=12.5%").budget("budget").value, 0.125);
+  EXPECT_EQ(read("gate=inf").real("gate"), std::numeric_limits<double>::infinity());
+  // Whatever a delimiter may look like.
+  for (const std::string& text :
+       std::vector<std::string>{"198+271", "=", "a b", "\\", "\u3002", std::string(256, 'x')}) {
+    EXPECT_EQ(read("ends=" + text).text("ends"), text);
+  }
 }
 
 TEST(Options, TellWhatMayBeGiven) {
   std::vector<std::string> ranges;
   for (const OptionSpec& spec : specs()) ranges.push_back(spec.range());
   EXPECT_THAT(ranges, ::testing::ElementsAre("N, 64MiB or 12.5%", "4..256", "1..15, odd", "0.1..10",
-                                             "grow|cake|tova"));
+                                             "grow|cake|tova", "0..inf", "text"));
   EXPECT_EQ(specs()[3].default_text, "1");
 }
 
@@ -87,6 +99,20 @@ TEST(Options, RefuseInOneLine) {
        "--kv cake:decode=cakes: 'cakes' is unknown, did you mean 'cake'? 'decode' takes one of "
        "grow, cake, tova"},
       {"decode=?", "--kv cake:decode=?: '?' is unknown; 'decode' takes one of grow, cake, tova"},
+      {"gate=-1", "--kv cake:gate=-1: '-1' does not fit, 'gate' takes a number in 0..inf"},
+      {"gate=nan", "--kv cake:gate=nan: 'nan' does not fit, 'gate' takes a number in 0..inf"},
+      {"ends=",
+       "--kv cake:ends=: the value is missing, write ends=newline ('ends' takes UTF-8 text of at "
+       "most 256 bytes without control characters)"},
+      {"ends=a\nb",
+       "--kv cake:ends=a\\x0Ab: 'a\\x0Ab' does not fit, 'ends' takes UTF-8 text of at most 256 "
+       "bytes without control characters"},
+      {"ends=\x1B[2J",
+       "--kv cake:ends=\\x1B[2J: '\\x1B[2J' does not fit, 'ends' takes UTF-8 text of at most 256 "
+       "bytes without control characters"},
+      {"ends=\x7F",
+       "--kv cake:ends=\\x7F: '\\x7F' does not fit, 'ends' takes UTF-8 text of at most 256 bytes "
+       "without control characters"},
       {"window=8,", "--kv cake:: an option is missing, write key=value"},
       {",window=8", "--kv cake:: an option is missing, write key=value"},
       {"=8", "--kv cake:=8: no option ''; 'reprise policies' lists all"},
@@ -100,6 +126,13 @@ TEST(Options, RefuseInOneLine) {
     } catch (const Error& e) {
       EXPECT_STREQ(e.what(), message);
     }
+  }
+}
+
+TEST(Options, RefuseTextThatIsBrokenOrLong) {
+  for (const std::string& text :
+       {std::string("\xC3"), std::string("a\xFF"), std::string(257, 'x')}) {
+    EXPECT_THROW(read("ends=" + text), Error) << text;
   }
 }
 

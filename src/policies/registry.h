@@ -5,8 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "policies/commit/commit_policy.h"
 #include "policies/kv/kv_policy.h"
 #include "policies/options.h"
+#include "policies/refresh/refresh_policy.h"
+#include "policies/span/span_policy.h"
 
 namespace reprise {
 
@@ -30,12 +33,16 @@ struct PolicyEntry {
 std::span<const PolicyEntry* const> all_policies();
 
 // The entry called "kv/cake", or "cake" where only one kind has it. Throws Error with the nearest
-// name.
+// name, or with the kinds that have it.
 const PolicyEntry& find_policy(std::string_view name);
+const PolicyEntry& find_policy(std::string_view name, std::span<const PolicyEntry* const> among);
 
-// Makes the policy of "NAME" or "NAME:key=value,key=value", the value of --kv; NAME is "cake" or
-// "kv/cake". Throws Error that
-// names the flag, the key and what is allowed.
+// Makes the policy of "NAME" or "NAME:key=value,key=value", the value of the kind's flag (--kv,
+// --span, --commit, --refresh); NAME is "cake" or "kv/cake". Throws Error that names the flag, the
+// key and what is allowed.
 std::unique_ptr<KvPolicy> make_kv_policy(std::string_view spec);
+std::unique_ptr<SpanPolicy> make_span_policy(std::string_view spec);
+std::unique_ptr<CommitPolicy> make_commit_policy(std::string_view spec);
+std::unique_ptr<RefreshPolicy> make_refresh_policy(std::string_view spec);
 
 }  // namespace reprise

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "policies/span/fixed.h"
 
 namespace reprise {
 namespace {
@@ -17,6 +18,16 @@ std::string message_of(std::string_view spec) {
     return e.what();
   }
   return "accepted";
+}
+
+// Through the door of the entry's kind.
+bool is_made(const PolicyEntry& entry, std::string_view spec) {
+  if (entry.kind() == "kv") return make_kv_policy(spec) != nullptr;
+  if (entry.kind() == "span") return make_span_policy(spec) != nullptr;
+  if (entry.kind() == "commit") return make_commit_policy(spec) != nullptr;
+  if (entry.kind() == "refresh") return make_refresh_policy(spec) != nullptr;
+  ADD_FAILURE() << entry.name << " is of no kind";
+  return false;
 }
 
 TEST(Registry, EntriesAreWholeAndTheirDefaultsWork) {
@@ -36,12 +47,18 @@ TEST(Registry, EntriesAreWholeAndTheirDefaultsWork) {
       // A default may be given as it is printed.
       const std::string given =
           std::string(entry->bare_name()) + ":" + std::string(spec.name) + "=" + spec.default_text;
-      EXPECT_NE(make_kv_policy(given), nullptr) << given;
+      EXPECT_TRUE(is_made(*entry, given)) << given;
     }
+    EXPECT_TRUE(is_made(*entry, entry->bare_name()));
+    EXPECT_TRUE(is_made(*entry, entry->name));
   }
-  EXPECT_THAT(names,
-              ::testing::UnorderedElementsAre("kv/full", "kv/cake", "kv/snapkv", "kv/pyramid",
-                                              "kv/streaming", "kv/h2o", "kv/tova", "kv/random"));
+  EXPECT_THAT(
+      names, ::testing::UnorderedElementsAre(
+                 "kv/full", "kv/cake", "kv/snapkv", "kv/pyramid", "kv/streaming", "kv/h2o",
+                 "kv/tova", "kv/random", "span/fixed", "span/whole", "span/adablock",
+                 "span/shuffled", "span/oracle", "span/first_delimiter", "span/wrong_delimiter",
+                 "commit/threshold", "commit/factor", "commit/top1", "commit/quota", "commit/dream",
+                 "refresh/none", "refresh/prefix", "refresh/dual"));
 }
 
 TEST(Registry, FindsByNameOrNamesTheNearest) {
@@ -61,6 +78,48 @@ TEST(Registry, FindsByNameOrNamesTheNearest) {
       EXPECT_STREQ(e.what(), message);
     }
   }
+}
+
+TEST(Registry, ABareNameOfSeveralKindsNeedsItsKind) {
+  PolicyEntry of_kv = kFixedSpan;
+  PolicyEntry of_span = kFixedSpan;
+  of_kv.name = "kv/none";
+  of_span.name = "span/none";
+  const PolicyEntry& alone = kFixedSpan;
+  const PolicyEntry* const entries[] = {&of_kv, &of_span, &alone};
+  EXPECT_EQ(&find_policy("kv/none", entries), &of_kv);
+  EXPECT_EQ(&find_policy("span/none", entries), &of_span);
+  EXPECT_EQ(&find_policy("fixed", entries), &alone);
+  try {
+    find_policy("none", entries);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "'none' names 2 policies, write kv/none or span/none");
+  }
+}
+
+TEST(Registry, RefusesAPolicyOfAnotherKind) {
+  const auto fault = [](auto make, std::string_view spec) -> std::string {
+    try {
+      make(spec);
+      return "accepted";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(fault(make_span_policy, "cake"),
+            "--span cake: no policy 'cake'; 'reprise policies' lists all");
+  EXPECT_EQ(fault(make_span_policy, "kv/cake:window=8"),
+            "--span kv/cake:window=8: no policy 'kv/cake'; 'reprise policies' lists all");
+  EXPECT_EQ(fault(make_span_policy, "fixd:len=8"),
+            "--span fixd:len=8: no policy 'fixd', did you mean 'fixed'? 'reprise policies' lists "
+            "all");
+  EXPECT_EQ(fault(make_span_policy, "span/fixed:"),
+            "--span span/fixed:: no option after ':', write --span fixed or add key=value");
+  EXPECT_EQ(fault(make_commit_policy, "fixed"),
+            "--commit fixed: no policy 'fixed'; 'reprise policies' lists all");
+  EXPECT_EQ(fault(make_refresh_policy, "fixed"),
+            "--refresh fixed: no policy 'fixed'; 'reprise policies' lists all");
 }
 
 TEST(Registry, MakesWhatTheSpecSays) {

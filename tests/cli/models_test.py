@@ -35,7 +35,10 @@ class Models(unittest.TestCase):
         stdout, stderr = self.run_program("policies")
         self.assertEqual(stderr, "")
         policies = json.loads(self.run_program("policies", "--json")[0])
-        self.assertIn("kv/cake", [policy["name"] for policy in policies])
+        self.assertEqual({policy["kind"] for policy in policies}, {"kv", "span", "commit", "refresh"})
+        names = [policy["name"] for policy in policies]
+        for name in ("kv/cake", "span/adablock", "span/wrong_delimiter", "commit/threshold", "refresh/dual"):
+            self.assertIn(name, names)
         for policy in policies:
             self.assertIn(f"\n{policy['name']} ", stdout)
 
@@ -48,9 +51,23 @@ class Models(unittest.TestCase):
         window = next(option for option in policy["options"] if option["name"] == "window")
         self.assertEqual((window["default"], window["range"]), ("32", "4..256"))
 
+    def test_policies_explains_one_of_each_kind(self):
+        for name, texts in (("adablock", ("span/adablock ", "--span adablock:tau_d=0.3", "arXiv 2509.26432", "0..inf",
+                                          "budget|progress", "newline")),
+                            ("threshold", ("commit/threshold ", "--commit threshold:tau=0.9", "0.001..1")),
+                            ("none", ("refresh/none ", "--refresh none"))):
+            stdout = self.run_program("policies", name)[0]
+            for text in texts:
+                self.assertIn(text, stdout)
+        policy = json.loads(self.run_program("policies", "oracle", "--json")[0])
+        option = next(option for option in policy["options"] if option["name"] == "delimiters")
+        self.assertEqual((option["default"], option["range"]), ("newline", "text"))
+
     def test_policies_refuses_unknown_names(self):
         self.assertEqual(self.refusal("policies", "caek"),
                          "reprise: no policy 'caek', did you mean 'cake'? 'reprise policies' lists all")
+        self.assertEqual(self.refusal("policies", "span/adabloc"),
+                         "reprise: no policy 'span/adabloc', did you mean 'span/adablock'? 'reprise policies' lists all")
         self.assertIn("no option '--jsno', did you mean '--json'?", self.refusal("policies", "--jsno", code=2))
 
     def test_a_refusal_that_nobody_can_read_ends_no_differently(self):

@@ -12,12 +12,12 @@ namespace reprise {
 
 // The masked positions in front of the span's end, in order, after one pass.
 struct CommitView {
-  std::span<const Proposal> rows;  // one a masked position, at least one
-  int32_t budget = 0;              // L: positions of the request
-  int32_t n_span = 0;              // positions of the span
-  int32_t n_masked_at_start = 0;   // of rows at the span's first pass
-  int32_t i_step = 0;              // passes of this span before this one
-  SplitMix64* rng = nullptr;       // the request's own
+  std::span<const Proposal> rows = {};  // one a masked position, at least one
+  int32_t budget = 0;                   // L: positions of the request
+  int32_t n_span = 0;                   // positions of the span
+  int32_t n_masked_at_start = 0;        // of rows at the span's first pass
+  int32_t i_step = 0;                   // passes of this span before this one
+  SplitMix64* rng = nullptr;            // the request's own
 };
 
 // Decides which proposals of a pass become text.
@@ -25,8 +25,8 @@ class CommitPolicy : public Policy {
  public:
   // Whether budget and spans (fixed_length, 0: not known beforehand) suit the rule. Throws Error.
   virtual void check(int32_t /*budget*/, int32_t /*fixed_length*/) const {}
-  // Writes the indices of the chosen rows, rising; at least one unless the rule says otherwise
-  // (dream:alg=origin). Throws Error on a confidence that is not finite.
+  // Writes the indices of the chosen rows, rising; at least one but with commit/dream, whose
+  // schedule rounds down. Throws Error on a confidence that is not finite.
   virtual void choose(const CommitView& view, std::vector<int32_t>& chosen) const = 0;
 };
 

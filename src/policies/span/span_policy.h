@@ -18,15 +18,15 @@ struct SpanRequest {
   // Token ids that end a semantic step; with needs_delimiters.
   const TokenSet* delimiters = nullptr;
   // What SpanNeeds::earlier_run asked for: span lengths, in order, that sum to the budget.
-  std::vector<int32_t> earlier_lengths;
+  std::vector<int32_t> earlier_lengths = {};
   uint64_t seed = 0;
 };
 
 // The state at the start of a span, after the pass over the whole text that its planning shares.
 struct SpanView {
-  std::span<const Proposal> rows;  // of the next min(lookahead, n_left) positions
-  int32_t n_done = 0;              // positions in finished spans
-  int32_t n_left = 0;              // positions behind them: budget - n_done
+  std::span<const Proposal> rows = {};  // of the next min(lookahead, n_left) positions
+  int32_t n_done = 0;                   // positions in finished spans
+  int32_t n_left = 0;                   // positions behind them: budget - n_done
   int32_t i_span = 0;
 };
 
@@ -36,7 +36,7 @@ struct SpanPlan {
   int32_t n = 0;  // positions, 1..n_left
   SpanReason reason = SpanReason::kFixed;
   int32_t i_delimiter = -1;  // row of the chosen delimiter, the last one of the span
-  float confidence = 0;      // of the best delimiter, chosen or not
+  float confidence = 0;      // of the chosen delimiter, else of the best one
 };
 
 // Cuts one request into spans. State of a request lives here, never in the policy.
@@ -51,7 +51,7 @@ class SpanPlanner {
 struct SpanNeeds {
   bool needs_delimiters = false;
   // Which delimiters, as TokenSet::parse takes them: "newline", "digit", "198+271".
-  std::string delimiters;
+  std::string delimiters = {};
   enum class EarlierRun : uint8_t {
     kNone,
     kAdaBlock,  // the same request with span/adablock and the same options

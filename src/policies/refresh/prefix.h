@@ -1,0 +1,21 @@
+#pragma once
+
+#include "policies/registry.h"
+
+namespace reprise {
+
+// Reuses the keys and values of everything left of the span; computes the span and what follows it.
+// Source: Fast-dLLM, arXiv 2505.22618, section 3.2; refreshing inside a span is dInfer's.
+class PrefixRefresh final : public RefreshPolicy {
+ public:
+  explicit PrefixRefresh(int32_t every) : every_(every) {}  // passes; 0: never inside a span
+  RefreshRows rows(const RefreshView& view) const override;
+  bool has_cache() const override { return every_ != 1; }
+
+ private:
+  int32_t every_;
+};
+
+extern const PolicyEntry kPrefixRefresh;
+
+}  // namespace reprise
