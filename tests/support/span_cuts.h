@@ -35,9 +35,9 @@ inline std::vector<SpanPlan> cut(const SpanPolicy& policy, const SpanRequest& re
   const auto planner = policy.begin(request);
   std::vector<SpanPlan> plans;
   for (SpanView view{.n_left = request.budget}; view.n_left > 0; ++view.i_span) {
-    const int32_t n_rows = std::min(policy.lookahead(request.budget), view.n_left);
-    if (n_rows > 0) view.rows = text.subspan(view.n_done, n_rows);
-    if (n_rows == 0) view.rows = {};
+    view.rows = {};
+    const int32_t n_rows = std::min(planner->reach(view), view.n_left);
+    if (!text.empty()) view.rows = text.subspan(view.n_done, n_rows);
     plans.push_back(planner->plan(view));
     const int32_t n = plans.back().n;
     if (n < 1 || n > view.n_left) {

@@ -161,11 +161,14 @@ void InfillSequence::note_late(std::span<const Proposal> behind, InfillStep& ste
   });
 }
 
+bool InfillSequence::span_has(int32_t token) const {
+  const auto ids = std::span(canvas_.ids).subspan(first_, end_ - first_);
+  return std::ranges::find(ids, token) != ids.end();
+}
+
 // Goes on to the next span, or the next gap, when nothing of this span is masked any more.
 bool InfillSequence::end_span() {
-  const auto* const begin = canvas_.ids.data() + first_;
-  if (std::find(begin, canvas_.ids.data() + end_, hp_.mask_token) != canvas_.ids.data() + end_)
-    return false;
+  if (span_has(hp_.mask_token)) return false;
   const bool is_over = has_ended();
   ++i_span_in_gap_;
   first_ = end_;
@@ -178,9 +181,7 @@ bool InfillSequence::end_span() {
 
 // Whether the span that has just been filled ends the answer.
 bool InfillSequence::has_ended() const {
-  if (!canvas_.is_answer || !options_.stops_at_end) return false;
-  const auto* const begin = canvas_.ids.data() + first_;
-  return std::find(begin, canvas_.ids.data() + end_, end_token_) != canvas_.ids.data() + end_;
+  return canvas_.is_answer && options_.stops_at_end && span_has(end_token_);
 }
 
 std::optional<Gap> InfillSequence::current_span() const {

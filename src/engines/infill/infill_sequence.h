@@ -95,6 +95,7 @@ class InfillSequence {
   void plan(std::span<const Proposal> proposals);
   void commit(std::span<const Proposal> proposals);
   void note_late(std::span<const Proposal> behind, InfillStep& step) const;
+  bool span_has(int32_t token) const;
   bool end_span();
   bool has_ended() const;
 

@@ -25,6 +25,8 @@ class CommitPolicy : public Policy {
  public:
   // Whether budget and spans (fixed_length, 0: not known beforehand) suit the rule. Throws Error.
   virtual void check(int32_t /*budget*/, int32_t /*fixed_length*/) const {}
+  // Whether it judges what temperature and filters leave of a distribution, not the distribution.
+  virtual bool judges_filtered() const { return false; }
   // Writes the indices of the chosen rows, rising; at least one but with commit/dream, whose
   // schedule rounds down. Throws Error on a confidence that is not finite.
   virtual void choose(const CommitView& view, std::vector<int32_t>& chosen) const = 0;

@@ -25,6 +25,7 @@ class DreamCommit final : public CommitPolicy {
   explicit DreamCommit(const DreamConfig& config) : config_(config) {}
   // One span: the schedule knows no others.
   void check(int32_t budget, int32_t fixed_length) const override;
+  bool judges_filtered() const override { return true; }
   void choose(const CommitView& view, std::vector<int32_t>& chosen) const override;
 
  private:

@@ -14,7 +14,6 @@ class DualRefresh final : public RefreshPolicy {
   DualRefresh(int32_t every, int32_t n_before, int32_t n_after)
       : every_(every), n_before_(n_before), n_after_(n_after) {}
   RefreshRows rows(const RefreshView& view) const override;
-  bool has_cache() const override { return every_ != 1; }
 
  private:
   int32_t every_, n_before_, n_after_;

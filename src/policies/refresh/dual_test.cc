@@ -45,8 +45,6 @@ TEST(DualRefresh, RefreshesEveryNthPass) {
   EXPECT_EQ(test::refresh_passes("dual", 6), "FPPPPP");
   EXPECT_EQ(test::refresh_passes("dual:every=1", 4), "FFFF");
   EXPECT_EQ(test::refresh_passes("dual:every=4,before=3", 10), "FPPPFPPPFP");
-  EXPECT_FALSE(make_refresh_policy("dual:every=1")->has_cache());
-  EXPECT_TRUE(make_refresh_policy("dual")->has_cache());
 }
 
 // What every refresh policy owes the engine.

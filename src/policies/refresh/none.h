@@ -8,7 +8,6 @@ namespace reprise {
 class NoneRefresh final : public RefreshPolicy {
  public:
   RefreshRows rows(const RefreshView& view) const override { return {0, view.n_canvas}; }
-  bool has_cache() const override { return false; }
 };
 
 extern const PolicyEntry kNoneRefresh;

@@ -9,7 +9,6 @@ namespace {
 
 TEST(NoneRefresh, ComputesEverything) {
   const auto policy = make_refresh_policy("none");
-  EXPECT_FALSE(policy->has_cache());
   for (int32_t i_step = 0; i_step < 5; ++i_step) {
     const RefreshRows rows = policy->rows(
         {.n_canvas = 100, .first = 40, .end = 60, .i_step = i_step, .n_since_full = 0});

@@ -10,7 +10,6 @@ class PrefixRefresh final : public RefreshPolicy {
  public:
   explicit PrefixRefresh(int32_t every) : every_(every) {}  // passes; 0: never inside a span
   RefreshRows rows(const RefreshView& view) const override;
-  bool has_cache() const override { return every_ != 1; }
 
  private:
   int32_t every_;

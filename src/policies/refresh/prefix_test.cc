@@ -10,7 +10,6 @@ namespace {
 
 TEST(PrefixRefresh, ComputesTheSpanAndWhatFollows) {
   const auto policy = make_refresh_policy("prefix");
-  EXPECT_TRUE(policy->has_cache());
   const struct {
     RefreshView view;
     int32_t first, end;
@@ -33,8 +32,6 @@ TEST(PrefixRefresh, RefreshesEveryNthPass) {
   EXPECT_EQ(test::refresh_passes("prefix:every=1", 4), "FFFF");
   EXPECT_EQ(test::refresh_passes("prefix:every=2", 6), "FPFPFP");
   EXPECT_EQ(test::refresh_passes("prefix:every=3", 8), "FPPFPPFP");
-  EXPECT_FALSE(make_refresh_policy("prefix:every=1")->has_cache());
-  EXPECT_TRUE(make_refresh_policy("prefix:every=2")->has_cache());
 }
 
 TEST(PrefixRefresh, RefusesBadOptions) {

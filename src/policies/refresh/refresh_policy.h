@@ -30,8 +30,6 @@ class RefreshPolicy : public Policy {
  public:
   // Contains [view.first, view.end); everything at i_step 0.
   virtual RefreshRows rows(const RefreshView& view) const = 0;
-  // Whether it ever reuses a row: without, guidance may run a second text beside the first.
-  virtual bool has_cache() const = 0;
 };
 
 }  // namespace reprise

@@ -44,6 +44,10 @@ class AdaBlockPlanner final : public SpanPlanner {
     assert(delimiters_ != nullptr);
   }
 
+  int32_t reach(const SpanView& view) const override {
+    return std::max(n_window(config_, budget_, view.n_done), config_.b0);
+  }
+
   SpanPlan plan(const SpanView& view) override {
     const int32_t n_rows = std::min(n_window(config_, budget_, view.n_done), view.n_left);
     assert(static_cast<size_t>(n_rows) <= view.rows.size());
@@ -112,10 +116,6 @@ AdaBlockSpan::AdaBlockSpan(std::string_view name, AdaBlockConfig config)
 SpanNeeds AdaBlockSpan::needs() const {
   if (is_off(config_)) return {};
   return {.needs_delimiters = true, .delimiters = config_.delimiters};
-}
-
-int32_t AdaBlockSpan::lookahead(int32_t budget) const {
-  return is_off(config_) ? 0 : n_window(config_, budget, budget);
 }
 
 int32_t AdaBlockSpan::fixed_length(int32_t /*budget*/) const {

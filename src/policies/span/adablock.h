@@ -35,7 +35,6 @@ class AdaBlockSpan final : public SpanPolicy {
   // `name` stands in errors: the controls of the rule are this class with another configuration.
   AdaBlockSpan(std::string_view name, AdaBlockConfig config);
   SpanNeeds needs() const override;
-  int32_t lookahead(int32_t budget) const override;
   // Known with tau_d=inf, where the rule is span/fixed.
   int32_t fixed_length(int32_t budget) const override;
   std::unique_ptr<SpanPlanner> begin(const SpanRequest& request) const override;

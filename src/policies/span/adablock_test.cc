@@ -36,9 +36,10 @@ std::vector<Proposal> text(int32_t n, const std::vector<At>& found) {
 SpanPlan plan(std::string_view spec, int32_t budget, int32_t n_done, std::vector<Proposal> rows) {
   const auto policy = make_span_policy(spec);
   const int32_t n_left = budget - n_done;
-  rows.resize(std::min(policy->lookahead(budget), n_left), {.token = 2, .confidence = 0.99F});
-  return policy->begin({.budget = budget, .delimiters = &delimiters()})
-      ->plan({.rows = rows, .n_done = n_done, .n_left = n_left});
+  const auto planner = policy->begin({.budget = budget, .delimiters = &delimiters()});
+  const int32_t n_rows = std::min(planner->reach({.n_done = n_done, .n_left = n_left}), n_left);
+  rows.resize(n_rows, {.token = 2, .confidence = 0.99F});
+  return planner->plan({.rows = rows, .n_done = n_done, .n_left = n_left});
 }
 
 constexpr auto kDelimiterFound = SpanReason::kDelimiter;
@@ -244,13 +245,19 @@ TEST(AdaBlockSpan, RefusesConfidencesThatAreNotFinite) {
   }
 }
 
-TEST(AdaBlockSpan, LooksAsFarAsItsWindow) {
-  EXPECT_EQ(make_span_policy("adablock")->lookahead(512), 128);
-  EXPECT_EQ(make_span_policy("adablock")->lookahead(127), 31);
-  EXPECT_EQ(make_span_policy("adablock")->lookahead(3), 0);
-  EXPECT_EQ(make_span_policy("adablock:rho=1")->lookahead(512), 512);
-  EXPECT_EQ(make_span_policy("adablock:window=progress")->lookahead(512), 128);
-  EXPECT_EQ(make_span_policy("adablock:window=progress")->lookahead(3), 1);
+int32_t reach(std::string_view spec, int32_t budget, int32_t n_done) {
+  return make_span_policy(spec)
+      ->begin({.budget = budget, .delimiters = &delimiters()})
+      ->reach({.n_done = n_done, .n_left = budget - n_done});
+}
+
+TEST(AdaBlockSpan, ReachesAsFarAsItsWindowAndItsFallback) {
+  EXPECT_EQ(reach("adablock", 512, 0), 128);
+  EXPECT_EQ(reach("adablock:b0=8", 127, 0), 31);
+  EXPECT_EQ(reach("adablock", 127, 0), 32);
+  EXPECT_EQ(reach("adablock:rho=1", 512, 0), 512);
+  EXPECT_EQ(reach("adablock:window=progress", 1024, 512), 128);
+  EXPECT_EQ(reach("adablock:window=progress,b0=1", 512, 3), 1);
   EXPECT_EQ(make_span_policy("adablock")->fixed_length(512), 0);
 }
 
@@ -295,7 +302,6 @@ TEST(AdaBlockSpan, WithoutAThresholdItIsFixed) {
     const auto fixed = make_span_policy("fixed:len=7");
     EXPECT_FALSE(off->needs().needs_delimiters);
     for (int32_t budget = 1; budget < 60; ++budget) {
-      EXPECT_EQ(off->lookahead(budget), fixed->lookahead(budget));
       EXPECT_EQ(off->fixed_length(budget), fixed->fixed_length(budget));
       const auto got = test::cut(*off, {.budget = budget}, {});
       const auto want = test::cut(*fixed, {.budget = budget}, {});

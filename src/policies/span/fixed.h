@@ -8,6 +8,7 @@ namespace reprise {
 class FixedSpanPlanner final : public SpanPlanner {
  public:
   explicit FixedSpanPlanner(int32_t n) : n_(n) {}  // >= 1
+  int32_t reach(const SpanView& /*view*/) const override { return n_; }
   SpanPlan plan(const SpanView& view) override;
 
  private:
@@ -19,7 +20,6 @@ class FixedSpanPlanner final : public SpanPlanner {
 class FixedSpan final : public SpanPolicy {
  public:
   explicit FixedSpan(int32_t n) : n_(n) {}
-  int32_t lookahead(int32_t /*budget*/) const override { return 0; }
   int32_t fixed_length(int32_t /*budget*/) const override { return n_; }
   std::unique_ptr<SpanPlanner> begin(const SpanRequest& request) const override;
 

@@ -22,7 +22,6 @@ TEST(FixedSpan, CutsEqualLengthsAndClipsTheLast) {
 
 TEST(FixedSpan, NeedsNothingAndIsKnownBeforehand) {
   const auto policy = make_span_policy("fixed:len=5");
-  EXPECT_EQ(policy->lookahead(100), 0);
   EXPECT_EQ(policy->fixed_length(100), 5);
   EXPECT_FALSE(policy->needs().needs_delimiters);
   EXPECT_EQ(policy->needs().earlier_run, SpanNeeds::EarlierRun::kNone);

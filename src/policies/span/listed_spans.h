@@ -10,6 +10,7 @@ namespace reprise {
 class ListedSpanPlanner final : public SpanPlanner {
  public:
   explicit ListedSpanPlanner(std::vector<SpanPlan> spans) : spans_(std::move(spans)) {}
+  int32_t reach(const SpanView& view) const override { return spans_.at(view.i_span).n; }
   SpanPlan plan(const SpanView& view) override;
 
  private:

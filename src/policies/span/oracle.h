@@ -17,7 +17,6 @@ class OracleSpan final : public SpanPolicy {
   // b0: positions of a span behind the last delimiter.
   OracleSpan(int32_t b0, std::string delimiters) : b0_(b0), delimiters_(std::move(delimiters)) {}
   SpanNeeds needs() const override;
-  int32_t lookahead(int32_t /*budget*/) const override { return 0; }
   // The earlier lengths are lengths_at_delimiters: all but the last end at a delimiter; the last is
   // cut into spans of b0. Throws Error without them.
   std::unique_ptr<SpanPlanner> begin(const SpanRequest& request) const override;

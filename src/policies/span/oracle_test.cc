@@ -55,7 +55,6 @@ TEST(OracleSpan, AsksForTheSlowRun) {
   EXPECT_EQ(needs.earlier_run, SpanNeeds::EarlierRun::kTop1);
   EXPECT_TRUE(needs.needs_delimiters);
   EXPECT_EQ(needs.delimiters, "newline-exact");
-  EXPECT_EQ(make_span_policy("oracle")->lookahead(512), 0);
   EXPECT_EQ(make_span_policy("oracle")->fixed_length(512), 0);
 }
 

@@ -8,8 +8,10 @@
 
 namespace reprise {
 
-ShuffledSpan::ShuffledSpan(SpanNeeds of_adablock) : needs_(std::move(of_adablock)) {
-  needs_.earlier_run = SpanNeeds::EarlierRun::kAdaBlock;
+SpanNeeds ShuffledSpan::needs() const {
+  SpanNeeds needs = adablock_->needs();
+  needs.earlier_run = SpanNeeds::EarlierRun::kAdaBlock;
+  return needs;
 }
 
 std::unique_ptr<SpanPlanner> ShuffledSpan::begin(const SpanRequest& request) const {
@@ -31,7 +33,7 @@ const PolicyEntry kShuffledSpan = {
     .options = adablock_options(),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       return std::make_unique<ShuffledSpan>(
-          AdaBlockSpan(kAdaBlockSpan.name, adablock_config(o)).needs());
+          std::make_shared<const AdaBlockSpan>(kAdaBlockSpan.name, adablock_config(o)));
     }};
 
 }  // namespace reprise

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <string>
+#include <memory>
+#include <utility>
 
 #include "policies/registry.h"
 #include "policies/span/adablock.h"
@@ -12,16 +13,16 @@ namespace reprise {
 // spans and not from the text. Source: ours, after AdaBlock-dLLM, arXiv 2509.26432.
 class ShuffledSpan final : public SpanPolicy {
  public:
-  // Of the AdaBlock that has the same options.
-  explicit ShuffledSpan(SpanNeeds of_adablock);
+  explicit ShuffledSpan(std::shared_ptr<const AdaBlockSpan> adablock)
+      : adablock_(std::move(adablock)) {}
   // Asks for AdaBlock's run.
-  SpanNeeds needs() const override { return needs_; }
-  int32_t lookahead(int32_t /*budget*/) const override { return 0; }
+  SpanNeeds needs() const override;
+  std::shared_ptr<const SpanPolicy> earlier() const override { return adablock_; }
   // The order comes from the request's seed. Throws Error without the earlier run's lengths.
   std::unique_ptr<SpanPlanner> begin(const SpanRequest& request) const override;
 
  private:
-  SpanNeeds needs_;
+  std::shared_ptr<const AdaBlockSpan> adablock_;
 };
 
 extern const PolicyEntry kShuffledSpan;

@@ -46,7 +46,6 @@ TEST(ShuffledSpan, AsksForAdaBlocksRun) {
   EXPECT_EQ(policy->needs().earlier_run, SpanNeeds::EarlierRun::kAdaBlock);
   EXPECT_TRUE(policy->needs().needs_delimiters);
   EXPECT_EQ(policy->needs().delimiters, "sentence");
-  EXPECT_EQ(policy->lookahead(512), 0);
   EXPECT_EQ(policy->fixed_length(512), 0);
   EXPECT_FALSE(make_span_policy("shuffled:tau_d=inf")->needs().needs_delimiters);
   const SpanPlan plan = policy->begin({.budget = 7, .earlier_lengths = {7}})->plan({.n_left = 7});

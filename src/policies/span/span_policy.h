@@ -24,7 +24,7 @@ struct SpanRequest {
 
 // The state at the start of a span, after the pass over the whole text that its planning shares.
 struct SpanView {
-  std::span<const Proposal> rows = {};  // of the next min(lookahead, n_left) positions
+  std::span<const Proposal> rows = {};  // of the next min(reach, n_left) positions
   int32_t n_done = 0;                   // positions in finished spans
   int32_t n_left = 0;                   // positions behind them: budget - n_done
   int32_t i_span = 0;
@@ -43,6 +43,9 @@ struct SpanPlan {
 class SpanPlanner {
  public:
   virtual ~SpanPlanner() = default;
+  // Positions from the span's start that plan() may look at or give, for a view without rows. May
+  // exceed n_left.
+  virtual int32_t reach(const SpanView& view) const = 0;
   // Throws Error on a confidence that is not finite.
   virtual SpanPlan plan(const SpanView& view) = 0;
 };
@@ -63,8 +66,8 @@ struct SpanNeeds {
 class SpanPolicy : public Policy {
  public:
   virtual SpanNeeds needs() const { return {}; }
-  // Proposals that a plan looks at, from the span's start.
-  virtual int32_t lookahead(int32_t budget) const = 0;
+  // The policy of that earlier run; null where there is none, and with kTop1.
+  virtual std::shared_ptr<const SpanPolicy> earlier() const { return nullptr; }
   // The length of every span but the last, when that is known beforehand; 0 otherwise.
   virtual int32_t fixed_length(int32_t /*budget*/) const { return 0; }
   virtual std::unique_ptr<SpanPlanner> begin(const SpanRequest& request) const = 0;

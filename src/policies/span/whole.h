@@ -8,7 +8,6 @@ namespace reprise {
 // arXiv 2502.09992, and Dream's own loop, arXiv 2508.15487.
 class WholeSpan final : public SpanPolicy {
  public:
-  int32_t lookahead(int32_t /*budget*/) const override { return 0; }
   int32_t fixed_length(int32_t budget) const override { return budget; }
   std::unique_ptr<SpanPlanner> begin(const SpanRequest& request) const override;
 };

@@ -14,7 +14,6 @@ TEST(WholeSpan, IsTheBudget) {
   for (const int32_t budget : {1, 31, 512}) {
     EXPECT_THAT(test::cut("whole", budget), ::testing::ElementsAre(budget));
     EXPECT_EQ(policy->fixed_length(budget), budget);
-    EXPECT_EQ(policy->lookahead(budget), 0);
   }
   EXPECT_FALSE(policy->needs().needs_delimiters);
   EXPECT_EQ(policy->begin({.budget = 7})->plan({.n_left = 7}).reason, SpanReason::kFixed);
