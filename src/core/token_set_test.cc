@@ -64,7 +64,7 @@ TEST(TokenSet, HoldsTheIdsOfAllWords) {
 TEST(TokenSet, RefusesIdsOutsideTheVocabulary) {
   for (const int32_t id : {-1, 64, 1000}) {
     try {
-      TokenSet(64, {3, id});
+      const TokenSet set(64, {3, id});
       ADD_FAILURE() << id;
     } catch (const Error& error) {
       EXPECT_EQ(error.what(), "token id " + std::to_string(id) +

@@ -1,7 +1,6 @@
 #include "policies/registry.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string>
@@ -90,10 +89,9 @@ const PolicyEntry& find_policy(std::string_view name, std::span<const PolicyEntr
   }
   if (found.size() == 1) return *found.front();
   if (found.size() > 1) {
-    std::vector<std::string_view> names;
-    for (const PolicyEntry* entry : found) names.push_back(entry->name);
-    throw Error(fmt::format("'{}' names {} policies, write {}", name, found.size(),
-                            fmt::join(names, " or ")));
+    std::string names(found.front()->name);
+    for (size_t i = 1; i < found.size(); ++i) names += fmt::format(" or {}", found[i]->name);
+    throw Error(fmt::format("'{}' names {} policies, write {}", name, found.size(), names));
   }
   // A name without a kind is compared with names without kinds.
   const bool has_kind = name.find('/') != std::string_view::npos;

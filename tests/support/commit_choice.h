@@ -10,6 +10,7 @@ namespace reprise::test {
 // Proposals of these confidences.
 inline std::vector<Proposal> confident(const std::vector<float>& confidences) {
   std::vector<Proposal> rows;
+  rows.reserve(confidences.size());
   for (const float c : confidences) rows.push_back({.token = 1, .confidence = c});
   return rows;
 }

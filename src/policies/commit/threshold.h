@@ -5,7 +5,7 @@
 namespace reprise {
 
 // Commits every proposal that is sure enough, and the surest one in any case. Source: Fast-dLLM,
-// arXiv 2505.22618, section 3.3.
+// arXiv 2505.22618.
 class ThresholdCommit final : public CommitPolicy {
  public:
   explicit ThresholdCommit(float tau) : tau_(tau) {}  // least confidence, in (0, 1]

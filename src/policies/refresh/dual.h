@@ -5,7 +5,7 @@
 namespace reprise {
 
 // Reuses the keys and values on both sides of the span; computes the span and, if asked, some rows
-// beside it. Source: Fast-dLLM, arXiv 2505.22618, section 3.2; rows beside the span and refreshing
+// beside it. Source: Fast-dLLM, arXiv 2505.22618; rows beside the span and refreshing
 // inside it are dInfer's vicinity refresh, arXiv 2510.08666.
 class DualRefresh final : public RefreshPolicy {
  public:

@@ -5,7 +5,8 @@
 namespace reprise {
 
 // Reuses the keys and values of everything left of the span; computes the span and what follows it.
-// Source: Fast-dLLM, arXiv 2505.22618, section 3.2; refreshing inside a span is dInfer's.
+// Source: Fast-dLLM, arXiv 2505.22618; refreshing inside a span is dInfer's,
+// arXiv 2510.08666.
 class PrefixRefresh final : public RefreshPolicy {
  public:
   explicit PrefixRefresh(int32_t every) : every_(every) {}  // passes; 0: never inside a span

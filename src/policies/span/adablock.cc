@@ -172,8 +172,8 @@ const PolicyEntry kAdaBlockSpan = {
         "answers of lines or steps of unequal length, most of all with a cache, or where "
         "nobody knows a good fixed length",
     .when_not =
-        "text whose line breaks mean nothing; few, long lines: spans then grow, or shrink "
-        "to b0, and span/fixed does as well",
+        "text whose line breaks mean nothing, or lines longer than the window, where it is "
+        "span/fixed:len=b0",
     .options = adablock_options(),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       return std::make_unique<AdaBlockSpan>(kAdaBlockSpan.name, adablock_config(o));
