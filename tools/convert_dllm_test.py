@@ -17,6 +17,7 @@ except ImportError as missing:
 
 import convert_dllm
 import dllm_tiny
+import dllm_vocabulary
 import safetensors_file
 from dllm_checkpoint import CheckpointError
 
@@ -169,6 +170,23 @@ class ConvertDllm(unittest.TestCase):
         self.assertEqual(fields["tokenizer.ggml.pre"].contents(), "qwen2")
         self.assertEqual(fields["tokenizer.ggml.tokens"].contents()[:4], [*dllm_tiny.CONTROL["dream"], "!"])
         self.assertEqual(fields["tokenizer.ggml.merges"].contents(), ["h e"])
+
+    def test_pre_tokenizers(self):
+        byte_level = {"type": "ByteLevel", "add_prefix_space": False}
+        qwen2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+                 r"|\s+(?!\S)|\s+")
+        cases = [([{"type": "Digits", "individual_digits": True}, byte_level], "smollm"),
+                 ([{"type": "Digits", "individual_digits": False}, byte_level], None),
+                 ([{"type": "Split", "pattern": {"Regex": qwen2}}, byte_level], "qwen2"),
+                 ([{"type": "Split", "pattern": {"Regex": qwen2.replace("N}|", "N}{1,3}|")}}, byte_level], "llama-bpe"),
+                 ([{"type": "Split", "pattern": {"Regex": "x"}}, byte_level], None),
+                 ([{"type": "Split", "pattern": {"String": "x"}}, byte_level], None)]
+        for steps, name in cases:
+            step = {"type": "Sequence", "pretokenizers": steps}
+            self.assertEqual(dllm_vocabulary.pre_tokenizer_of(step), name, steps)
+        self.assertEqual(dllm_vocabulary.pre_tokenizer_of(byte_level), "gpt-2")
+        convert_dllm.convert(self.folders["llada"], self.out, "f16", pre_tokenizer="smollm")
+        self.assertEqual(gguf.GGUFReader(self.out).fields["tokenizer.ggml.pre"].contents(), "smollm")
 
     def test_types(self):
         source = self.values("llada")["model.transformer.blocks.0.ff_out.weight"]

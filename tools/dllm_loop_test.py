@@ -116,7 +116,8 @@ class Plan(unittest.TestCase):
             with self.assertRaises(NearTie):
                 self.planned(tokens, confidences, rho=1)
         with self.assertRaises(NearTie):
-            dllm_loop.plan("adablock:tau_d=0.3,b0=4,rho=1,window=budget,pick=max,delimiters=5", [Proposal(1, 0.5, lead=1e-4)], 1, 0)
+            dllm_loop.plan("adablock:tau_d=0.3,b0=4,rho=1,window=budget,pick=max,delimiters=5",
+                           [Proposal(1, 0.5, lead=1e-4)], 1, 0)
 
 
 class Decode(unittest.TestCase):

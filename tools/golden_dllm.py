@@ -11,7 +11,7 @@ llada-tiny/, dream-tiny/   checkpoints: model.safetensors (F32), config.json, to
 forward.json               24 rows, some of them MASK: what leaves each layer, and logits, from PyTorch in F32. numpy in F64
                            agrees; `largest_difference` says how well
 traces.json                one case a line: which rows each pass computes, what it commits, where blocks begin and why they end
-                           there; from dllm_loop.py over dllm_forward.py
+                           there; from dllm_loop.py over dllm_forward.py, and without a cache over dllm_torch.py too
 
 Positions are those of the canvas: prompt, budget, tail of EOS rows. A pass with a cache begins one row early where the row of
 position i - 1 predicts position i (Dream). No decision of a trace rests on numbers closer than 1e-4 (confidences) or 1e-3
@@ -32,6 +32,7 @@ import torch
 import convert_dllm
 import dllm_loop
 import dllm_tiny
+from dllm_checkpoint import Shape
 from dllm_forward import Canvas, Network
 from dllm_loop import NearTie, Policies
 from dllm_torch import Model
@@ -92,23 +93,47 @@ STOP_CASES = [
 ]
 
 
+class TorchNetwork:
+    """dllm_torch's model in the place of dllm_forward's, for passes that compute everything."""
+
+    def __init__(self, folder: pathlib.Path, shape: Shape):
+        self.model, self.shape = Model(folder), shape
+
+    def empty_cache(self, n_canvas: int) -> None:
+        return None
+
+    def forward(self, ids: list[int], first: int, end: int, cache: None) -> tuple[list, numpy.ndarray]:
+        assert (first, end) == (0, len(ids))
+        with torch.no_grad():
+            return [], self.model(torch.tensor([ids]))[1][0].double().numpy()
+
+
+def decoded(network: Network | TorchNetwork, case: dict, refresh: str) -> tuple[dllm_loop.Trace, list[int]]:
+    """The trace of a case, and the canvas at its end. Throws NearTie."""
+    arch = case["model"].removesuffix("-tiny")
+    canvas = Canvas(network, case["prompt"] + [MASK[arch]] * BUDGET + [EOS[arch]] * case["tail"])
+    trace = dllm_loop.decode(canvas, len(case["prompt"]), BUDGET, Policies(case["span"], case["commit"], refresh),
+                             EOS[arch] if case["eos_stop"] else None)
+    return trace, canvas.ids
+
+
 def trace_case(network: Network, arch: str, seed: int, case: tuple, stops: bool) -> dict:
     """The case with prompt and trace. Throws NearTie."""
     span, commit, refresh, n_tail = case
     rng = random.Random(seed)
     plain = [i for i in range(dllm_tiny.N_VOCAB) if i not in (EOS[arch], MASK[arch])]
     prompt = [rng.choice(plain) for _ in range(rng.randint(4, 14))]
-    canvas = Canvas(network, prompt + [MASK[arch]] * BUDGET + [EOS[arch]] * n_tail)
-    trace = dllm_loop.decode(canvas, len(prompt), BUDGET, Policies(span, commit, refresh), EOS[arch] if stops else None)
-    text = canvas.ids[len(prompt):len(prompt) + BUDGET]
-    assert canvas.ids[:len(prompt)] == prompt and canvas.ids[len(prompt) + BUDGET:] == [EOS[arch]] * n_tail
+    asked = {"model": f"{arch}-tiny", "prompt": prompt, "budget": BUDGET, "tail": n_tail, "span": span, "commit": commit,
+             "refresh": refresh, "eos_stop": stops}
+    trace, ids = decoded(network, asked, refresh)
+    text = ids[len(prompt):len(prompt) + BUDGET]
+    assert ids[:len(prompt)] == prompt and ids[len(prompt) + BUDGET:] == [EOS[arch]] * n_tail
     check_trace(trace, len(prompt), text, stops)
-    return {"model": f"{arch}-tiny", "prompt": prompt, "budget": BUDGET, "tail": n_tail, "span": span, "commit": commit,
-            "refresh": refresh, "eos_stop": stops, "passes": trace.passes, "blocks": trace.blocks, "text": text}
+    return {**asked, "passes": trace.passes, "blocks": trace.blocks, "text": text}
 
 
 def check_trace(trace: dllm_loop.Trace, n_prompt: int, text: list[int], stops: bool) -> None:
-    """Blocks follow each other, every position of them is committed once, and by a block that holds it."""
+    """Blocks follow each other, and every position of them is committed once."""
     end = n_prompt
     for start, length, _ in trace.blocks:
         assert start == end and length >= 1
@@ -158,16 +183,11 @@ def caches_matter(networks: dict[str, Network], cases: list[dict]) -> int:
     """Cases with a cache whose commits differ without it: stale rows are seen."""
     n_different = 0
     for case in cases:
-        if case["refresh"] == "none":
-            continue
-        arch = case["model"].removesuffix("-tiny")
-        canvas = Canvas(networks[arch], case["prompt"] + [MASK[arch]] * BUDGET + [EOS[arch]] * case["tail"])
-        policies = Policies(case["span"], case["commit"], "none")
         try:
-            passes = dllm_loop.decode(canvas, len(case["prompt"]), BUDGET, policies, EOS[arch] if case["eos_stop"] else None).passes
+            plain = decoded(networks[case["model"].removesuffix("-tiny")], case, "none")[0].passes
         except NearTie:
             continue
-        n_different += [p["commits"] for p in passes] != [p["commits"] for p in case["passes"]]
+        n_different += [one["commits"] for one in plain] != [one["commits"] for one in case["passes"]]
     return n_different
 
 
@@ -211,6 +231,9 @@ def write_all(root: pathlib.Path) -> str:
     (root / "forward.json").write_text(lines(made_by, "models", models), encoding="utf-8")
     cases = traces(networks)
     (root / "traces.json").write_text(lines(made_by, "cases", cases), encoding="utf-8")
+    for case in (case for case in cases if case["refresh"] == "none"):  # F32 and another network decide alike
+        arch = case["model"].removesuffix("-tiny")
+        assert decoded(TorchNetwork(folders[arch], networks[arch].shape), case, "none")[0].passes == case["passes"], case
     n_cached = sum(case["refresh"] != "none" for case in cases)
     return (f"{len(cases)} traces, {caches_matter(networks, cases)} of {n_cached} with a cache differ without it; F32 and F64 "
             f"differ by {[model['largest_difference'] for model in models]}")

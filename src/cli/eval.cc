@@ -1,13 +1,15 @@
 #include "cli/eval.h"
 
+#include "cli/eval_dllm.h"
 #include "cli/eval_ppl.h"
 #include "cli/eval_recall.h"
 
 namespace reprise {
 
 void add_eval(CLI::App& app, int& exit_code) {
-  CLI::App* verb = app.add_subcommand("eval", "measure what a KV policy costs in quality");
+  CLI::App* verb = app.add_subcommand("eval", "measure what policies cost in quality");
   verb->require_subcommand(1);
+  add_eval_dllm(*verb, exit_code);
   add_eval_ppl(*verb, exit_code);
   add_eval_recall(*verb, exit_code);
   verb->footer(

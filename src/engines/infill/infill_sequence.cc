@@ -144,7 +144,7 @@ void InfillSequence::commit(std::span<const Proposal> proposals) {
     step.best_confidence = std::max(step.best_confidence, row.confidence);
   note_late(proposals.subspan(n_rows), step);
   for (const int32_t i : chosen_) {
-    step.commits.push_back({wanted_[i], view.rows[i].token});
+    step.commits.push_back({wanted_[i], view.rows[i].token, view.rows[i].confidence});
     canvas_.ids[wanted_[i]] = view.rows[i].token;
   }
   report_.steps.push_back(std::move(step));

@@ -35,8 +35,7 @@ struct InfillOptions {
 struct Commit {
   int32_t position = 0;
   int32_t token = 0;
-
-  bool operator==(const Commit&) const = default;
+  float confidence = 0;
 };
 
 struct InfillStep {
