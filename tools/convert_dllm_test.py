@@ -157,6 +157,16 @@ class ConvertDllm(unittest.TestCase):
             self.assertIn(word, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
 
+    def test_a_canvas_is_given(self):
+        self.assertNotIn("reprise.canvas_length", self.converted("llada").fields)
+        convert_dllm.convert(self.folders["llada"], self.out, "f32", n_canvas=128)
+        self.assertEqual(gguf.GGUFReader(self.out).fields["reprise.canvas_length"].contents(), 128)
+        self.out.unlink()
+        for n in (0, 129):
+            with self.assertRaisesRegex(CheckpointError, f"canvas of {n} rows.* 128"):
+                convert_dllm.convert(self.folders["llada"], self.out, "f32", n_canvas=n)
+            self.assertEqual(list(self.root.glob("out*")), [])
+
     def test_dream_without_tokenizer_json(self):
         folder = self.folders["dream"]
         file = json.loads((folder / "tokenizer.json").read_text())
