@@ -9,6 +9,18 @@
 #include "core/error.h"
 
 namespace reprise {
+namespace {
+
+// Smaller blocks are not worth the pages of an area.
+constexpr int64_t kLeastAreaBytes = int64_t{64} << 10;
+
+void prefetch(const std::byte* at, size_t n_bytes) {
+  constexpr size_t kCacheLine = 64;
+  for (size_t i = 0; i < n_bytes; i += kCacheLine) __builtin_prefetch(at + i);
+}
+
+}  // namespace
+
 void check_kv_shape(const KvShape& shape) {
   const bool is_known = shape.type == GGML_TYPE_F32 || shape.type == GGML_TYPE_F16 ||
                         shape.type == GGML_TYPE_Q8_0 || shape.type == GGML_TYPE_Q4_0;
@@ -28,9 +40,7 @@ KvBlock::KvBlock(const KvShape& shape, int32_t capacity, KvMemory& memory)
       capacity_((capacity + unit_ - 1) / unit_ * unit_),
       counted_(memory, shape.entry_bytes() * capacity_) {
   assert(capacity > 0);
-  ggml_backend_buffer_type_t type = memory.placement().buffer_type;
-  if (type == nullptr) type = ggml_backend_cpu_buffer_type();
-  buffer_.reset(ggml_backend_buft_alloc_buffer(type, n_bytes()));
+  allocate(memory);
   if (buffer_ == nullptr) {
     throw Error(
         fmt::format("KV cache: {} entries of a layer need {} bytes, which are not free; lower "
@@ -42,6 +52,17 @@ KvBlock::KvBlock(const KvShape& shape, int32_t capacity, KvMemory& memory)
   kernels_ = memory.placement().kernels;
   // Views may then span slots that hold nothing yet, which must not be NaN.
   if (unit_ > 1) ggml_backend_buffer_clear(buffer_.get(), 0);
+}
+
+void KvBlock::allocate(KvMemory& memory) {
+  ggml_backend_buffer_type_t type = memory.placement().buffer_type;
+  if (type == nullptr) type = ggml_backend_cpu_buffer_type();
+  if (type != ggml_backend_cpu_buffer_type() || n_bytes() < kLeastAreaBytes) {
+    buffer_.reset(ggml_backend_buft_alloc_buffer(type, n_bytes()));
+    return;
+  }
+  area_ = memory.areas().take(n_bytes());
+  if (area_ != nullptr) buffer_.reset(ggml_backend_cpu_buffer_from_ptr(area_.get(), n_bytes()));
 }
 
 std::byte* KvBlock::k_row(int32_t g, int32_t slot) const {
@@ -156,8 +177,13 @@ void KvBlock::gather(int32_t g, std::span<const int32_t> slots, std::byte* k_row
     kernels_->gather_rows(k_row(g, 0), v_row(g, 0), row, slots, k_rows, v_rows);
     return;
   }
+  constexpr size_t kAhead = 16;  // rows asked for before they are copied: they stand anywhere
   for (size_t i = 0, n = 0; i < slots.size(); i += n) {
     n = n_from(i);
+    if (is_host_ && i + kAhead < slots.size()) {
+      prefetch(k_row(g, slots[i + kAhead]), row);
+      prefetch(v_row(g, slots[i + kAhead]), row);
+    }
     read(k_row(g, slots[i]), row * n, k_rows + row * i);
     read(v_row(g, slots[i]), row * n, v_rows + row * i);
   }

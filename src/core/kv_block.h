@@ -64,6 +64,7 @@ class KvBlock {
   void shift(int32_t to, int32_t from, int32_t n);
 
  private:
+  void allocate(KvMemory& memory);
   struct BufferFree {
     void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
   };
@@ -80,6 +81,7 @@ class KvBlock {
   int32_t unit_;
   int32_t capacity_;
   KvBytes counted_;
+  std::shared_ptr<std::byte> area_;  // of the CPU's memory, where the buffer has none of its own
   std::unique_ptr<ggml_backend_buffer, BufferFree> buffer_;
   std::byte* base_ = nullptr;  // of the buffer, in its own memory
   bool is_host_ = true;        // the CPU may follow it

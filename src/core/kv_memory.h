@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/kv_areas.h"
 #include "core/kv_placement.h"
 
 namespace reprise {
@@ -16,6 +17,8 @@ class KvMemory {
   const KvPlacement& placement() const { return placement_; }
   int64_t current() const { return current_; }
   int64_t peak() const { return peak_; }
+  // Where blocks on the CPU stand.
+  KvAreas& areas() { return areas_; }
   // The peak counts from now on.
   void reset_peak() { peak_ = current_; }
 
@@ -24,6 +27,7 @@ class KvMemory {
   void add(int64_t n_bytes) { peak_ = std::max(peak_, current_ += n_bytes); }
 
   KvPlacement placement_;
+  KvAreas areas_;
   int64_t current_ = 0;
   int64_t peak_ = 0;
 };

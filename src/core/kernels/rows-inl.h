@@ -6,7 +6,6 @@
 #define REPRISE_ROWS_INL
 #endif
 
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <bit>
@@ -35,11 +34,13 @@ struct RowRun {
   // too short a way ahead to keep the memory busy.
   HWY_INLINE void prefetch(int32_t i, int32_t n_rows) const {
     constexpr size_t kCacheLine = 64;
-    constexpr size_t kAhead = 2048;
+    constexpr size_t kAhead = 4096;
     const std::byte* from = at(i) + kAhead;
     const std::byte* end = at(n);
     for (size_t x = 0; x < row_bytes * static_cast<size_t>(n_rows); x += kCacheLine)
-      hwy::Prefetch(from + x < end ? from + x : next + (from + x - end));
+      // Into the second cache: it keeps more requests under way than the first, which would not
+      // hold what comes that early.
+      __builtin_prefetch(from + x < end ? from + x : next + (from + x - end), 0, 2);
   }
 };
 

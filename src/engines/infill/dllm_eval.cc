@@ -116,6 +116,7 @@ DllmResult evaluate_dllm(const TextModel& model, const Backend& backend, const D
   out.total_s = infiller.total_s();
   out.pass_s = infiller.pass_s();
   for (size_t i = 0; i < prompts.size(); ++i) {
+    out.n_plan_rows += results[i].report.n_plan_rows;
     out.plan_s += results[i].report.plan_s + results[i].report.commit_s;
     const std::vector<int32_t> want = model.tokenizer.tokenize(prompts[i].answer, false, false);
     out.outcomes.push_back(outcome(model, results[i], want, end_token, options));

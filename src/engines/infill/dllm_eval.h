@@ -51,9 +51,10 @@ struct DllmOutcome {
 struct DllmResult {
   DllmMethod method;
   std::vector<DllmOutcome> outcomes;
-  double total_s = 0;  // of everything but an earlier run
-  double pass_s = 0;   // of it in passes
-  double plan_s = 0;   // of planning spans and the bookkeeping of commits
+  double total_s = 0;       // of everything but an earlier run
+  double pass_s = 0;        // of it in passes
+  int64_t n_plan_rows = 0;  // proposals that planning alone looked at
+  double plan_s = 0;        // of planning spans and the bookkeeping of commits
 
   int64_t n_right() const;
   double mean_span() const;

@@ -142,6 +142,7 @@ void InfillSequence::commit(std::span<const Proposal> proposals) {
   step.rows = rows_;
   for (const Proposal& row : view.rows)
     step.best_confidence = std::max(step.best_confidence, row.confidence);
+  report_.n_plan_rows += static_cast<int64_t>(proposals.size() - n_rows);
   note_late(proposals.subspan(n_rows), step);
   for (const int32_t i : chosen_) {
     step.commits.push_back({wanted_[i], view.rows[i].token, view.rows[i].confidence});

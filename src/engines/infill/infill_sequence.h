@@ -60,6 +60,7 @@ struct InfillReport {
   int64_t n_rows = 0;         // token-forwards: rows computed over all passes, the tail's included
   int64_t n_rows_reused = 0;  // rows of the canvas taken from the cache over all passes
   int32_t n_full = 0;         // passes over every row
+  int64_t n_plan_rows = 0;    // proposals behind the span, which its planning alone looked at
   double plan_s = 0;          // seconds of planning spans
   double commit_s = 0;        // seconds of choosing and writing commits
 };

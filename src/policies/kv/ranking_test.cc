@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -46,6 +48,26 @@ TEST(Ranking, EqualsAStableSortForEveryKeep) {
     std::iota(want.begin(), want.end(), 0);
     std::ranges::stable_sort(want, [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
     for (int32_t n_keep = 0; n_keep <= 100; ++n_keep) {
+      const std::vector<int32_t> got = ranked(scores, n_keep);
+      EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin()))
+          << "seed " << seed << " n_keep " << n_keep;
+    }
+  }
+}
+
+// Numbers of every sign and size, so that all their bits decide.
+TEST(Ranking, SortsByEveryBit) {
+  for (uint32_t seed = 0; seed < 5; ++seed) {
+    std::mt19937 rng(seed);
+    std::vector<float> scores;
+    while (scores.size() < 5000) {
+      const auto score = std::bit_cast<float>(static_cast<uint32_t>(rng()));
+      if (!std::isnan(score)) scores.insert(scores.end(), {score, std::nextafter(score, 0.0F)});
+    }
+    std::vector<int32_t> want(scores.size());
+    std::iota(want.begin(), want.end(), 0);
+    std::ranges::stable_sort(want, [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+    for (const int32_t n_keep : {1, 2, 1000, 4999, 5000}) {
       const std::vector<int32_t> got = ranked(scores, n_keep);
       EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin()))
           << "seed " << seed << " n_keep " << n_keep;
