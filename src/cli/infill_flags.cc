@@ -75,11 +75,10 @@ void add_infill_flags(CLI::App& verb, InfillFlags& flags) {
       ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}))
       ->capture_default_str()
       ->group(group);
-  verb.add_option(
-          "--pad-canvas", flags.n_canvas,
-          "pad the text to N rows with end tokens, as some models were trained; default: no "
-          "padding")
-      ->check(CLI::Range(1, 1 << 24))
+  verb.add_option("--pad-canvas", flags.n_canvas,
+                  "pad the text to N rows with end tokens, 0 for no padding; default: as the "
+                  "model's file says that training padded")
+      ->check(CLI::Range(0, 1 << 24))
       ->type_name("N")
       ->group(group);
   verb.add_flag("--infill", flags.is_gapped,

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <system_error>
 
 #include "cli/bench.h"
 #include "cli/chat.h"
@@ -85,6 +86,13 @@ int run_program(int argc, char** argv) {
   } catch (const Interrupted&) {
     fmt::print(stderr, "reprise: interrupted\n");
     return kExitInterrupted;
+  } catch (const std::system_error& error) {
+    // fmt throws when a table does not fit into the buffer of a full standard output.
+    const bool is_output = std::ferror(stdout) != 0;
+    fmt::print(
+        stderr, "reprise: {}\n",
+        is_output ? "standard output cannot be written: " + error.code().message() : error.what());
+    return kExitFailed;
   } catch (const std::exception& error) {
     fmt::print(stderr, "reprise: {}\n", error.what());
     return kExitFailed;

@@ -95,8 +95,6 @@ class Answers(InfillTest):
     def test_a_budget_ends_them(self):
         ledger = self.ledger("-p", RECORD, "--max-tokens", "10")
         self.assertEqual((ledger["facts"]["n_to_fill"], ledger["facts"]["n_answer_tokens"]), (10, 10))
-        text = self.run_model("-q", "-p", RECORD, "--max-tokens", "10").stdout
-        self.assertTrue(ANSWER.startswith(text.rstrip("\n")), text)
         stderr = self.run_model("-p", RECORD, "--max-tokens", "400", "--ledger", "off").stderr
         self.assertRegex(stderr, r"tokens leave \d+ of the context of 384: the answer may have \d+\n$")
 
@@ -120,15 +118,15 @@ class Ledgers(InfillTest):
         self.assertLess(facts["plan_share"] + facts["commit_share"], 1)
 
     def test_of_an_exact_run_reuse_nothing(self):
-        ledger = self.ledger("-p", RECORD, "--exact", "--max-tokens", "20", *SMALL)
+        ledger = self.ledger("--infill", "-p", "sort: {{20}}", "--exact", *SMALL)
         self.assertEqual((ledger["units"][0]["reused"], ledger["facts"]["n_passes"]), (0, 20))
         self.assertEqual(ledger["facts"]["policy"], "span fixed:len=16, commit top1, refresh none")
         self.assertIsNone(ledger["units"][0]["saved"])
 
     def test_verify_says_what_differs(self):
-        stderr = self.run_model("-p", RECORD, "--ledger", "verify", "--max-tokens", "12").stderr
+        stderr = self.run_model("-p", "sort: 15, 23, 21, 40", "--ledger", "verify").stderr
         self.assertRegex(stderr, r"\nverify: --exact takes \d+ passes over [\d,]+ rows in .* it writes the same text\n$")
-        stderr = self.run_model("-p", RECORD, "--ledger", "verify", "--temp", "5", "--max-tokens", "16", *SMALL).stderr
+        stderr = self.run_model("--infill", "-p", "sort: {{12}}", "--ledger", "verify", "--temp", "5", *SMALL).stderr
         self.assertRegex(stderr, r"it writes \d+ of \d+ tokens alike; the first other one stands at position \d+: ")
 
     def test_a_trace_has_every_pass(self):
@@ -279,6 +277,18 @@ class Refusals(InfillTest):
                             (["-p", RECORD, "--chat-template", "chatlm"], "neither a file nor a known name"),
                             ([], "nothing to answer")):
             self.assertIn(what, self.refusal(*flags, code=1))
+
+    def test_of_a_canvas_beyond_the_context(self):
+        data = MODEL.read_bytes()
+        at = data.index(b"reprise.canvas_length") + len("reprise.canvas_length") + 4  # behind the type
+        self.assertEqual(struct.unpack_from("<I", data, at), (384,))
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+            for n, code in ((385, 1), (0, 1), (200, 0)):
+                file.seek(0)
+                file.write(data[:at] + struct.pack("<I", n) + data[at + 4:])
+                file.flush()
+                done = self.program("run", file.name, "-p", RECORD, "--max-tokens", "4", code=code)
+                self.assertIn("canvas 200 rows" if code == 0 else "reprise.canvas_length", done.stderr)
 
     def test_of_the_model_by_verbs_that_write_from_left_to_right(self):
         for verb in (["chat"], ["eval", "ppl", "-f", SOURCE / "LICENSE"], ["eval", "recall"], ["bench", "kv"]):
