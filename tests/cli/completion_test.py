@@ -52,6 +52,7 @@ class Completion(unittest.TestCase):
 
     def test_offers_the_flags_of_a_verb(self):
         self.assertEqual(offers(["chat", "--max"]), ["--max-tokens"])
+        self.assertEqual(offers(["run", "m", "--inf"]), ["--infill"])
         self.assertIn("-p", offers(["run", "model", "-"]))
         self.assertIn("--prompt", offers(["run", "model", "--p"]))
         self.assertIn("--quiet", offers(["run", "--q"]))  # one of every verb
@@ -87,6 +88,8 @@ class Completion(unittest.TestCase):
 
     def test_offers_the_policies_that_the_program_has(self):
         self.assertIn("cake", offers(["run", "m", "--kv", ""]))
+        self.assertIn("adablock", offers(["run", "m", "--span", ""]))
+        self.assertEqual(offers(["run", "m", "--refresh", "d"]), ["dual"])
         self.assertIn("kv/cake", offers(["policies", ""]))
 
     def test_leaves_files_to_bash(self):
