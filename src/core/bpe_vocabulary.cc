@@ -110,7 +110,8 @@ class TokenizerJson {
     for (const char* key : {"byte_fallback", "ignore_merges"})
       if (!is_flag(model, key, false, false)) refuse(path_, fmt::format("model.{} is set", key));
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      if (!member(model, key).is_null() && member(model, key) != "")
+      const Json& affix = member(model, key);
+      if (!affix.is_null() && !(affix.is_string() && affix.get_ref<const std::string&>().empty()))
         refuse(path_, fmt::format("model.{} is set", key));
     }
     // NFC leaves composed text as it is; libllama has none, and llama.cpp's converter drops it.

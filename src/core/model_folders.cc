@@ -205,7 +205,9 @@ std::vector<LocalModel> local_models(std::span<const ModelFolder> folders) {
 std::string find_model(const std::string& name, std::span<const ModelFolder> folders) {
   std::error_code error;
   if (fs::exists(name, error) && !fs::is_directory(name, error)) return name;
-  if (fs::exists(fs::path(name) / "config.json", error)) return name;
+  if (fs::is_directory(name, error) && fs::exists(fs::path(name) / "config.json", error)) {
+    return name;
+  }
   const std::vector<CatalogueModel> catalogue = model_catalogue();
   const std::vector<NamedModel> here = named_models(folders, catalogue);
   const auto found =

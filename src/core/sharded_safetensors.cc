@@ -19,7 +19,7 @@ constexpr size_t kMaxShards = 1024;
 
 // A file's name as the index has it: one beside the index, nowhere else.
 std::string shard_name(const std::string& index, const nlohmann::json& value) {
-  const std::string name = value.is_string() ? value.get<std::string>() : "";
+  std::string name = value.is_string() ? value.get<std::string>() : "";
   if (!name.ends_with(".safetensors") || name.find('/') != std::string::npos ||
       name.find('\0') != std::string::npos) {
     throw Error(

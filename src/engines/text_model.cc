@@ -36,8 +36,10 @@ std::shared_ptr<const TextModel> TextModel::load(const std::string& name, const 
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const std::string path = find_model(name);
-  auto file = std::make_shared<const GgufFile>(
-      std::filesystem::is_directory(path) ? dllm_checkpoint_as_gguf(path) : GgufFile::open(path));
+  std::error_code error;
+  auto file = std::make_shared<const GgufFile>(std::filesystem::is_directory(path, error)
+                                                   ? dllm_checkpoint_as_gguf(path)
+                                                   : GgufFile::open(path));
   auto decoder = DecoderModel::load(file, place);
   check_kind(*file, decoder->hparams(), kind);
   const Clock::time_point mapped = Clock::now();

@@ -32,7 +32,7 @@ struct TensorPlan {
   int64_t n_rope_heads = 0;    // rows are those of so many heads, half-split; 0: kept in order
 };
 
-// Names within one layer, in the order of LayerShapes.
+// What a family calls its tensors; those of a layer stand behind the layer's own name.
 struct TensorNames {
   const char *embd, *norm, *head, *layer;
   const char *attn_norm, *q, *k, *v, *attn_output, *ffn_norm, *gate, *up, *down;

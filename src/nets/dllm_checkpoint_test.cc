@@ -38,6 +38,7 @@ struct Tensor {
 };
 
 // A random checkpoint before it is written.
+// NOLINTNEXTLINE(bugprone-exception-escape): nlohmann's moves may throw, where JSON is broken
 struct Checkpoint {
   Json config;
   Json tokenizer;  // null: no such file
