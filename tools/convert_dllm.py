@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Converts a diffusion language model (LLaDA, LLaDA-1.5, Dream) from safetensors to GGUF.
 
-    convert_dllm.py CHECKPOINT OUT.gguf [--type q8_0] [--pre-tokenizer NAME] [--name TEXT]
+    convert_dllm.py CHECKPOINT OUT.gguf [--type q8_0] [--pre-tokenizer NAME] [--chat-template FILE] [--canvas N] [--name TEXT]
 
 CHECKPOINT is a folder with config.json, tokenizer.json (or vocab.json and merges.txt) and one or more *.safetensors (F32,
 F16 or BF16). The file has the names, keys and row order of llama.cpp's own converter, so that both programs read it, and
@@ -18,6 +18,7 @@ BPE or larger than the embedding, values that are no finite numbers.
 """
 
 import argparse
+import dataclasses
 import math
 import os
 import pathlib
@@ -110,11 +111,16 @@ def add_vocabulary(writer: gguf.GGUFWriter, shape: Shape, vocabulary: Vocabulary
 
 
 def convert(folder: pathlib.Path, out: pathlib.Path, kind: str, pre_tokenizer: str | None = None,
-            about: dict[str, str] | None = None) -> None:
-    """Writes out, complete or absent. about: name, description, licence. Throws CheckpointError, SafetensorsError."""
+            about: dict[str, str] | None = None, chat_template: str | None = None, n_canvas: int | None = None) -> None:
+    """Writes out, complete or absent. about: name, description, licence; chat_template: Jinja text instead of the
+    checkpoint's own; n_canvas: rows that training padded every text to. Throws CheckpointError, SafetensorsError."""
     config = dllm_checkpoint.Config(folder / "config.json")
     shape = dllm_checkpoint.read_shape(config)
     vocabulary = dllm_vocabulary.read_vocabulary(config, shape.arch, shape.n_vocab, shape.mask_id, pre_tokenizer)
+    if chat_template is not None:
+        vocabulary = dataclasses.replace(vocabulary, chat_template=chat_template)
+    if n_canvas is not None and not 1 <= n_canvas <= shape.n_ctx:
+        raise CheckpointError(f"a canvas of {n_canvas} rows: the model's context is {shape.n_ctx}")
     wanted = dllm_checkpoint.expected_tensors(shape)
     found = safetensors_file.read_folder(folder)
     dllm_checkpoint.check_tensors(folder, wanted, found)
@@ -131,6 +137,8 @@ def convert(folder: pathlib.Path, out: pathlib.Path, kind: str, pre_tokenizer: s
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         add_description(writer, shape)
         add_vocabulary(writer, shape, vocabulary)
+        if n_canvas is not None:
+            writer.add_uint32("reprise.canvas_length", n_canvas)
         for tensor, tensor_type in zip(wanted, types):
             writer.add_tensor_info(tensor.gguf_name, tensor.shape, numpy.dtype(numpy.float32), n_bytes(tensor, tensor_type),
                                    tensor_type)
@@ -156,14 +164,19 @@ def main() -> int:
                         help="type of the matrices; norms and biases are always F32 (default: %(default)s)")
     parser.add_argument("--pre-tokenizer", metavar="NAME", help="how text is cut before BPE, by llama.cpp's name "
                         "(default: found out from tokenizer.json; qwen2 for Dream without one)")
+    parser.add_argument("--chat-template", metavar="FILE", type=pathlib.Path, help="Jinja template that turns messages into a "
+                        "prompt (default: the checkpoint's own, if it has one)")
+    parser.add_argument("--canvas", type=int, metavar="N", help="rows that every text was padded to with end tokens in "
+                        "training, if all were padded to the same; Reprise then does it too")
     parser.add_argument("--name", help="the model's name, for the file's metadata")
     parser.add_argument("--description", help="one sentence, for the file's metadata")
     parser.add_argument("--licence", help="SPDX name, for the file's metadata")
     args = parser.parse_args()
     about = {key: getattr(args, key) for key in ("name", "description", "licence") if getattr(args, key) is not None}
     try:
-        convert(args.checkpoint, args.out, args.type, args.pre_tokenizer, about)
-    except (CheckpointError, safetensors_file.SafetensorsError, OSError) as error:
+        chat_template = args.chat_template.read_text(encoding="utf-8") if args.chat_template is not None else None
+        convert(args.checkpoint, args.out, args.type, args.pre_tokenizer, about, chat_template, args.canvas)
+    except (CheckpointError, safetensors_file.SafetensorsError, OSError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{args.out}: {args.out.stat().st_size} bytes")

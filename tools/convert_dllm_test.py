@@ -139,6 +139,34 @@ class ConvertDllm(unittest.TestCase):
         self.assertEqual(fields["tokenizer.ggml.token_type"].contents()[94], 3)
         self.assertEqual(fields["tokenizer.chat_template"].contents(), "x")
 
+    def test_a_chat_template_is_given(self):
+        script = pathlib.Path(convert_dllm.__file__)
+        own = {"chat_template": "the checkpoint's own"}
+        (self.folders["llada"] / "tokenizer_config.json").write_text(json.dumps(own))
+        template = self.root / "template.jinja"
+        template.write_bytes("{{ messages[0]['content'] }}é\n".encode())
+        command = [sys.executable, script, self.folders["llada"], self.out, "--chat-template", template]
+        subprocess.run(command, capture_output=True, check=True)
+        got = gguf.GGUFReader(self.out).fields["tokenizer.chat_template"].contents()
+        self.assertEqual(got, "{{ messages[0]['content'] }}é\n")
+        self.out.unlink()
+        for data, word in ((b"caf\xe9", "utf-8"), (None, "template.jinja")):
+            template.unlink() if data is None else template.write_bytes(data)
+            done = subprocess.run(command, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout, self.out.exists()), (1, "", False))
+            self.assertIn(word, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_a_canvas_is_given(self):
+        self.assertNotIn("reprise.canvas_length", self.converted("llada").fields)
+        convert_dllm.convert(self.folders["llada"], self.out, "f32", n_canvas=128)
+        self.assertEqual(gguf.GGUFReader(self.out).fields["reprise.canvas_length"].contents(), 128)
+        self.out.unlink()
+        for n in (0, 129):
+            with self.assertRaisesRegex(CheckpointError, f"canvas of {n} rows.* 128"):
+                convert_dllm.convert(self.folders["llada"], self.out, "f32", n_canvas=n)
+            self.assertEqual(list(self.root.glob("out*")), [])
+
     def test_dream_without_tokenizer_json(self):
         folder = self.folders["dream"]
         file = json.loads((folder / "tokenizer.json").read_text())

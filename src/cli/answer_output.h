@@ -16,11 +16,12 @@ class AnswerOutput {
   // Events for generate_answer; they refer to this object and `spans`. Ctrl-C cancels the answer.
   // Writing throws Error when standard output is closed or full.
   AnswerEvents events(const AnswerOptions& options, SpanRecorder& spans);
+  // Writes and flushes text of the answer. Throws Error.
+  void write(std::string_view text);
   // Ends the answer's last line.
   void end();
 
  private:
-  void write(std::string_view text);
   void print_choice(const TokenChoice& choice) const;
 
   const TextModel& model_;

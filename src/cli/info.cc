@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -74,7 +75,21 @@ int64_t n_weights(const GgufFile& file) {
   return n;
 }
 
-// Of the types that fit the model's heads.
+// Of a type that fits the model's heads. A diffusion language model keeps the positions of one text
+// in their order, others a position beside every entry.
+KvSize kv_size(const DecoderHparams& hp, ggml_type type) {
+  const int64_t n_ctx = hp.n_ctx_train;
+  if (hp.is_masked) {
+    const int64_t n_token = hp.n_layer * KvShape{hp.n_embd_head, hp.n_head_kv, type}.entry_bytes();
+    return {.type = ggml_type_name(type), .n_token = n_token, .n_full = n_token * n_ctx};
+  }
+  return {.type = ggml_type_name(type),
+          .n_token = kv_bytes(hp, type, 1, 1),
+          .n_token_beyond = kv_bytes(hp, type, 1, 1) - kv_bytes(hp, type, 1, 0),
+          .n_full = kv_bytes(hp, type, n_ctx, n_ctx),
+          .n_budget = kv_bytes(hp, type, n_ctx, kBudget)};
+}
+
 std::vector<KvSize> kv_sizes(const DecoderHparams& hp) {
   std::vector<KvSize> sizes;
   for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
@@ -83,12 +98,7 @@ std::vector<KvSize> kv_sizes(const DecoderHparams& hp) {
     } catch (const Error&) {
       continue;
     }
-    const int64_t n_ctx = hp.n_ctx_train;
-    sizes.push_back({.type = ggml_type_name(type),
-                     .n_token = kv_bytes(hp, type, 1, 1),
-                     .n_token_beyond = kv_bytes(hp, type, 1, 1) - kv_bytes(hp, type, 1, 0),
-                     .n_full = kv_bytes(hp, type, n_ctx, n_ctx),
-                     .n_budget = kv_bytes(hp, type, n_ctx, kBudget)});
+    sizes.push_back(kv_size(hp, type));
   }
   return sizes;
 }
@@ -102,14 +112,20 @@ std::string licence(const GgufFile& file) {
   return "not stated";
 }
 
-// Every KV policy works on any causal decoder.
-std::vector<std::string_view> fitting_policies() {
-  std::vector<std::string_view> names;
-  for (const PolicyEntry* policy : all_policies()) {
-    if (policy->kind() == "kv") names.push_back(policy->bare_name());
+using PoliciesByKind = std::vector<std::pair<std::string_view, std::vector<std::string_view>>>;
+
+// Every KV policy works on any causal decoder, the other kinds on any diffusion language model.
+PoliciesByKind fitting_policies(const DecoderHparams& hp) {
+  PoliciesByKind kinds = {{"kv", {}}};
+  if (hp.is_masked) kinds = {{"span", {}}, {"commit", {}}, {"refresh", {}}};
+  for (auto& [kind, names] : kinds) {
+    for (const PolicyEntry* policy : all_policies())
+      if (policy->kind() == kind) names.push_back(policy->bare_name());
   }
-  return names;
+  return kinds;
 }
+
+std::string_view text_kind(const DecoderHparams& hp) { return hp.is_masked ? "masked" : "causal"; }
 
 void print_json(const TextModel& model) {
   const DecoderHparams& hp = model.decoder->hparams();
@@ -118,6 +134,7 @@ void print_json(const TextModel& model) {
                       {"path", file.path()},
                       {"bytes", file.bytes().size()},
                       {"architecture", hp.arch},
+                      {"kind", text_kind(hp)},
                       {"n_weights", n_weights(file)},
                       {"n_layer", hp.n_layer},
                       {"n_embd", hp.n_embd},
@@ -133,19 +150,28 @@ void print_json(const TextModel& model) {
                       {"licence", licence(file)},
                       {"weights", ordered_json::array()},
                       {"kv", ordered_json::array()},
-                      {"policies", {{"kv", fitting_policies()}}},
+                      {"policies", ordered_json::object()},
                       {"weights_s", model.weights_s},
                       {"vocabulary_s", model.vocabulary_s}};
+  for (const auto& [kind, names] : fitting_policies(hp)) out["policies"][kind] = names;
+  if (hp.is_masked) {
+    out["mask_token"] = hp.mask_token;
+    out["shifts_logits"] = hp.shifts_logits;
+    out["n_canvas"] = hp.n_canvas;
+  }
   for (const WeightType& type : weight_types(file)) {
     out["weights"].push_back(
         {{"type", type.name}, {"n_tensors", type.n_tensors}, {"bytes", type.n_bytes}});
   }
   for (const KvSize& size : kv_sizes(hp)) {
-    out["kv"].push_back({{"type", size.type},
-                         {"bytes_per_token", size.n_token},
-                         {"bytes_per_token_beyond_window", size.n_token_beyond},
-                         {"bytes_at_full_context", size.n_full},
-                         {"bytes_with_budget_1024", size.n_budget}});
+    ordered_json kv = {{"type", size.type},
+                       {"bytes_per_token", size.n_token},
+                       {"bytes_at_full_context", size.n_full}};
+    if (!hp.is_masked) {
+      kv["bytes_per_token_beyond_window"] = size.n_token_beyond;
+      kv["bytes_with_budget_1024"] = size.n_budget;
+    }
+    out["kv"].push_back(std::move(kv));
   }
   fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
@@ -154,6 +180,29 @@ std::string windows_text(const DecoderHparams& hp) {
   if (hp.n_swa == 0) return "none: every layer sees the whole context";
   return fmt::format("{} of {} layers see the last {} tokens only",
                      std::ranges::count(hp.is_swa, true), hp.n_layer, format_count(hp.n_swa));
+}
+
+// Of a diffusion language model.
+std::string masked_text(const TextModel& model) {
+  const DecoderHparams& hp = model.decoder->hparams();
+  const std::string& mask = model.file->strings("tokenizer.ggml.tokens")[hp.mask_token];
+  return fmt::format(
+      "diffusion language model: fills token {} ({}), read off {}; {}", hp.mask_token,
+      printable(mask), hp.shifts_logits ? "the row before it (shifted logits)" : "its own row",
+      hp.n_canvas == 0
+          ? "texts are not padded"
+          : fmt::format("texts are padded to {} rows, as in training", format_count(hp.n_canvas)));
+}
+
+std::string policies_text(const DecoderHparams& hp) {
+  if (!hp.is_masked) {
+    return fmt::format("every one of kind kv: --kv {}",
+                       fmt::join(fitting_policies(hp).front().second, "|"));
+  }
+  std::vector<std::string> flags;
+  for (const auto& [kind, names] : fitting_policies(hp))
+    flags.push_back(fmt::format("--{} {}", kind, fmt::join(names, "|")));
+  return fmt::format("{}", fmt::join(flags, ", "));
 }
 
 void print_facts(const TextModel& model) {
@@ -166,6 +215,7 @@ void print_facts(const TextModel& model) {
                                  format_bytes(static_cast<int64_t>(file.bytes().size())))});
   facts.add(
       {"architecture", fmt::format("{}, {} weights", hp.arch, format_count(n_weights(file)))});
+  if (hp.is_masked) facts.add({"kind", masked_text(model)});
   facts.add({"layers", fmt::format("n_layer {}, n_embd {}, n_ff {}", hp.n_layer,
                                    format_count(hp.n_embd), format_count(hp.n_ff))});
   facts.add({"attention", fmt::format("n_head {}, n_head_kv {}, n_embd_head {}", hp.n_head,
@@ -185,9 +235,19 @@ void print_facts(const TextModel& model) {
   facts.add({"licence", printable(licence(file))});
   facts.add({"load time", fmt::format("weights {}, vocabulary {}", format_seconds(model.weights_s),
                                       format_seconds(model.vocabulary_s))});
-  facts.add({"policies",
-             fmt::format("every one of kind kv: --kv {}", fmt::join(fitting_policies(), "|"))});
+  facts.add({"policies", policies_text(hp)});
   fmt::print("{}", facts.text());
+}
+
+// Of a diffusion language model, which keeps every position of the text and nothing longer.
+void print_canvas_cache(const DecoderHparams& hp) {
+  using enum TextTable::Align;
+  TextTable table({{"cache between passes"},
+                   {"a position", kRight},
+                   {fmt::format("{} positions", format_count(hp.n_ctx_train)), kRight}});
+  for (const KvSize& size : kv_sizes(hp))
+    table.add({size.type, format_bytes(size.n_token), format_bytes(size.n_full)});
+  fmt::print("\n{}", table.text());
 }
 
 void print_kv(const DecoderHparams& hp) {
@@ -209,10 +269,11 @@ void print_kv(const DecoderHparams& hp) {
 }
 
 void info(const InfoFlags& flags) {
-  const std::shared_ptr<const TextModel> model = TextModel::load(flags.model, {});
+  const std::shared_ptr<const TextModel> model = TextModel::load(flags.model, {}, TextKind::kAny);
   if (flags.is_json) return print_json(*model);
   print_facts(*model);
-  print_kv(model->decoder->hparams());
+  const DecoderHparams& hp = model->decoder->hparams();
+  hp.is_masked ? print_canvas_cache(hp) : print_kv(hp);
 }
 
 }  // namespace

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -13,16 +11,15 @@
 #include "cli/answer_output.h"
 #include "cli/exit_codes.h"
 #include "cli/explain.h"
-#include "cli/generate_flags.h"
 #include "cli/interrupt.h"
 #include "cli/ledger_output.h"
 #include "cli/progress.h"
+#include "cli/run_flags.h"
+#include "cli/run_infill.h"
 #include "cli/span_recorder.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/process_age.h"
 #include "core/quantities.h"
-#include "core/utf8.h"
 #include "engines/generate/answer.h"
 #include "engines/generate/entry_cost.h"
 #include "engines/generate/exact_check.h"
@@ -36,40 +33,6 @@ namespace {
 
 // Of each compute thread: some 30 MB in all of a thread's memory and 40 MB of the trace's file.
 constexpr size_t kMostTraceSpans = 300000;
-
-constexpr size_t kMaxDocumentBytes = size_t{256} << 20;
-
-struct RunFlags {
-  GenerateFlags generate;
-  std::string prompt;
-  std::string file;
-  std::string truncate;
-  std::string compress_after = "prompt";
-  LedgerChoice ledger;
-  bool is_raw = false;
-};
-
-bool is_pipe(int descriptor) {
-  struct stat status {};
-  return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
-}
-
-UserMessage read_message(const RunFlags& flags) {
-  UserMessage user;
-  user.question = flags.prompt;
-  check_utf8(user.question, "--prompt");
-  const bool reads_pipe = flags.file.empty() && is_pipe(STDIN_FILENO);
-  const std::string path = reads_pipe ? "-" : flags.file;
-  if (!path.empty()) {
-    user.document = read_file(path, kMaxDocumentBytes);
-    check_utf8(user.document, path == "-" ? "standard input" : path);
-    while (user.document.ends_with('\n')) user.document.pop_back();
-  }
-  if (user.text().empty()) {
-    throw Error("nothing to answer: give a message with -p TEXT, a document with -f FILE, or both");
-  }
-  return user;
-}
 
 // Refuses, or cuts, a prompt that leaves no room for the answer.
 void fit_context(const RunFlags& flags, const DecoderHparams& hp, Prompt& prompt) {
@@ -123,9 +86,10 @@ void print_exact(const ExactCheck& exact, const Ledger& ledger, const AnswerRepo
              format_bytes(exact.peak_kv_bytes), share);
 }
 
-int run(const RunFlags& flags) {
+int run(const CLI::App& verb, const RunFlags& flags) {
   const std::shared_ptr<const KvPolicy> policy = flags.generate.policy();
   const AnswerOptions options = flags.generate.checked_answer();
+  const InfillChoice infill = infill_choice(verb, flags.infill, flags.generate);
   SpanRecorder spans;
   Backend backend = flags.generate.compute.backend();
   std::optional<OpTrace> trace;
@@ -133,12 +97,16 @@ int run(const RunFlags& flags) {
     trace.emplace(backend.n_threads(), kMostTraceSpans);
     backend.set_trace(&*trace);
   }
-  const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.generate.model, flags.generate.compute.weight_place(backend));
+  const std::shared_ptr<const TextModel> model = TextModel::load(
+      flags.generate.model, flags.generate.compute.weight_place(backend), TextKind::kAny);
+  check_flags_of_kind(verb, *model);
   explain_weights(*model, flags.generate.compute);
-  check_answer_options(options, *model);
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
+  if (model->decoder->hparams().is_masked) {
+    return run_infill(verb, flags, infill, {backend, *model, spans, trace ? &*trace : nullptr});
+  }
+  check_answer_options(options, *model);
   const Prompt prompt = make_prompt(flags, *model);
   spans.add("load", "prompt text to tokens");
   const auto n_prompt = static_cast<int32_t>(prompt.tokens.size());
@@ -208,30 +176,13 @@ void add_run(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* verb =
       app.add_subcommand("run", "answer one question, about a document if one is given");
-  add_generate_flags(*verb, flags->generate, 512);
-  verb->add_option("-p,--prompt", flags->prompt, "the question or instruction")->type_name("TEXT");
-  verb->add_option("-f,--file", flags->file,
-                   "a document that comes before the question; - or a pipe: standard input")
-      ->type_name("FILE");
-  verb->add_flag("--raw", flags->is_raw, "no chat template: continue the text as it is");
-  verb->add_option("--truncate", flags->truncate, "cut an over-long prompt: middle")
-      ->check(CLI::IsMember({"middle"}));
-  verb->add_option("--compress-after", flags->compress_after,
-                   "what the KV policy judges: the whole prompt, or the document alone, so that "
-                   "the question comes after the eviction")
-      ->check(CLI::IsMember({"document", "prompt"}))
-      ->capture_default_str();
-  verb->add_option("--stop", flags->generate.answer.stop, "text that ends the answer; repeatable")
-      ->allow_extra_args(false);
-  verb->add_option("--logprobs", flags->generate.answer.n_logprobs,
-                   "show the N most probable tokens of every step on standard error")
-      ->check(CLI::Range(1, Candidates::kMaxBest));
-  add_ledger_flag(*verb, flags->ledger);
+  add_run_flags(*verb, *flags);
   verb->footer(
       "Examples:\n"
-      "  reprise run smollm2 -p \"Tell me about the sun.\"\n"
-      "  reprise run smollm2 -f README.md -p \"What is this about?\" --kv cake:budget=512");
-  verb->callback([flags, &exit_code] { exit_code = run(*flags); });
+      "  reprise run smollm2 -f README.md -p \"What is this about?\" --kv cake:budget=512\n"
+      "  reprise run dllm-demo -p \"Write the record: Iris, 65, Delhi, order 9684, 60 apples.\" "
+      "--watch");
+  verb->callback([flags, verb, &exit_code] { exit_code = run(*verb, *flags); });
 }
 
 }  // namespace reprise

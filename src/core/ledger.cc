@@ -47,6 +47,10 @@ ordered_json to_json(const LedgerAmount& amount) {
   return out;
 }
 
+void add(const LedgerFact& fact, ordered_json& object) {
+  std::visit([&](const auto& value) { object[fact.key] = value; }, fact.value);
+}
+
 ordered_json summary(const Ledger& ledger) {
   ordered_json out = {{"units", ordered_json::array()}, {"facts", ordered_json::object()}};
   for (const LedgerUnit& unit : ledger.units) {
@@ -58,8 +62,13 @@ ordered_json summary(const Ledger& ledger) {
                             {"spent", to_json(unit.spent)},
                             {"saved", to_json(unit.saved)}});
   }
-  for (const LedgerFact& fact : ledger.facts) {
-    std::visit([&](const auto& value) { out["facts"][fact.key] = value; }, fact.value);
+  for (const LedgerFact& fact : ledger.facts) add(fact, out["facts"]);
+  for (const LedgerList& list : ledger.lists) {
+    ordered_json& rows = out[list.key] = ordered_json::array();
+    for (const std::vector<LedgerFact>& facts : list.rows) {
+      ordered_json& row = rows.emplace_back(ordered_json::object());
+      for (const LedgerFact& fact : facts) add(fact, row);
+    }
   }
   return out;
 }

@@ -35,6 +35,13 @@ struct LedgerFact {
   std::string text;  // how the line under the table says it; empty: only JSON shows it
 };
 
+// Facts about each of several like things, such as spans of text: JSON shows them as an array of
+// objects; tables do not.
+struct LedgerList {
+  std::string key;  // "spans"
+  std::vector<std::vector<LedgerFact>> rows;
+};
+
 // What happened when, in seconds from the start of the program.
 struct LedgerSpan {
   std::string name;      // "layer 3"
@@ -50,13 +57,14 @@ struct Ledger {
   std::vector<LedgerUnit> units;
   std::vector<LedgerFact> facts;
   std::vector<LedgerSpan> spans;
+  std::vector<LedgerList> lists;
 };
 
 // A table of the units and one line of facts, ready for a terminal; ends with a newline.
 std::string ledger_table(const Ledger& ledger);
 // The line of facts alone, without a newline.
 std::string ledger_line(const Ledger& ledger);
-// {"units": [...], "facts": {key: value}}; ends with a newline.
+// {"units": [...], "facts": {key: value}, LIST: [{key: value}, ...]}; ends with a newline.
 std::string ledger_json(const Ledger& ledger);
 // The spans in Chrome's trace format, for Perfetto or chrome://tracing.
 std::string ledger_trace(const Ledger& ledger);

@@ -52,6 +52,16 @@ TEST(Ledger, JsonHoldsEveryUnitAndFact) {
   EXPECT_EQ(out.at("facts").at("policy"), "cake:budget=1024");
 }
 
+TEST(Ledger, JsonHoldsListsOfFacts) {
+  Ledger ledger = example();
+  ledger.lists = {{"spans", {{{"first", int64_t{3}, ""}, {"reason", "fixed", ""}}, {}}},
+                  {"none", {}}};
+  const json out = json::parse(ledger_json(ledger));
+  EXPECT_EQ(out.at("spans"), json::parse(R"([{"first": 3, "reason": "fixed"}, {}])"));
+  EXPECT_EQ(out.at("none"), json::array());
+  EXPECT_EQ(ledger_table(ledger), ledger_table(example()));
+}
+
 TEST(Ledger, TraceIsInMicroseconds) {
   const json out = json::parse(ledger_trace(example()));
   ASSERT_EQ(out.at("traceEvents").size(), 2U);

@@ -37,6 +37,18 @@ fs::path data_folder() {
   return home.empty() ? fs::path() : home / ".local" / "share";
 }
 
+// "dllm-demo" of "dllm-demo.Q8_0": a stem without the weight type behind its last dot; empty when
+// there is none.
+std::string without_weight_type(const std::string& stem) {
+  const size_t dot = stem.rfind('.');
+  if (dot == std::string::npos || dot == 0) return "";
+  const std::string type = lower_ascii(stem.substr(dot + 1));
+  const bool is_type = type == "f32" || type == "f16" || type == "bf16" ||
+                       (type.size() >= 2 && type[0] == 'q' && type[1] >= '1' && type[1] <= '8') ||
+                       type.starts_with("iq");
+  return is_type ? stem.substr(0, dot) : "";
+}
+
 // A model and every name it answers to, the one to show first.
 struct NamedModel {
   LocalModel model;
@@ -70,7 +82,12 @@ NamedModel named_model(const fs::path& path, ModelFolder::Kind kind, const std::
   for (const CatalogueModel& known : catalogue) {
     if (is_same(known.file, file)) out.names.push_back(known.name);
   }
-  if (!own_folder.empty()) out.names.push_back(own_folder);
+  if (!own_folder.empty()) {
+    // The file's own name says more than its folder's.
+    const std::string plain = without_weight_type(path.stem().string());
+    if (!plain.empty()) out.names.push_back(plain);
+    out.names.push_back(own_folder);
+  }
   out.names.push_back(path.stem().string());
   out.names.push_back(file);
   std::error_code error;

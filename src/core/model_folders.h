@@ -28,7 +28,9 @@ std::vector<ModelFolder> model_folders();
 
 // A GGUF file in such a folder or in a folder of its own there (recall/recall.gguf).
 struct LocalModel {
-  std::string name;  // of the catalogue, else of its own folder, else the file's without .gguf
+  // Of the catalogue, else in a folder of its own the file's without weight type ("dllm-demo" for
+  // dllm-demo.Q8_0.gguf) if it has one, else the folder's; the file's without .gguf otherwise.
+  std::string name;
   std::string path;
   int64_t n_bytes = 0;
   ModelFolder::Kind found_in = ModelFolder::Kind::kData;
@@ -40,10 +42,10 @@ struct LocalModel {
 std::vector<LocalModel> local_models(std::span<const ModelFolder> folders);
 
 // The path of a model given as a path or a name: of the catalogue, of the file with or without
-// .gguf, or of the file's own folder; small and capital letters are the same. An existing file
-// comes before names, and so does a checkpoint: an existing folder with a config.json. Throws Error
-// with the nearest known name, and how to pull a model that the catalogue has and the folders have
-// not.
+// .gguf, or of the file's own folder, where it needs no weight type either; small and capital
+// letters are the same. An existing file comes before names, and so does a checkpoint: an existing
+// folder with a config.json. Throws Error with the nearest known name, and how to pull a model that
+// the catalogue has and the folders have not.
 std::string find_model(const std::string& name, std::span<const ModelFolder> folders);
 // The same in model_folders().
 std::string find_model(const std::string& name);

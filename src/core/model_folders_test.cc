@@ -74,6 +74,19 @@ TEST_F(ModelFolders, ACheckpointIsAFolderWithAConfig) {
                                 "checkpoint folder");
 }
 
+TEST_F(ModelFolders, AFolderOfItsOwnSparesTheWeightType) {
+  const std::string demo = put("source/dllm/dllm-demo.Q8_0.gguf");
+  const std::string no_type = put("share/tiny/tiny.v2.gguf");
+  const std::string alone = put("data/plain.Q4_1.gguf");
+  for (const char* name : {"dllm-demo", "DLLM-demo.q8_0", "dllm"}) EXPECT_EQ(find(name), demo);
+  for (const char* name : {"tiny", "tiny.v2"}) EXPECT_EQ(find(name), no_type);
+  EXPECT_EQ(find("plain.Q4_1"), alone);
+  EXPECT_THAT(refusal("plain"), HasSubstr("no model 'plain'"));
+  std::vector<std::string> names;
+  for (const LocalModel& model : local_models(folders_)) names.push_back(model.name);
+  EXPECT_THAT(names, testing::ElementsAre("plain.Q4_1", "tiny", "dllm-demo"));
+}
+
 TEST_F(ModelFolders, LooksInOrder) {
   const std::string source = put("source/recall/recall.gguf");
   EXPECT_EQ(find("recall"), source);

@@ -74,6 +74,8 @@ void read_masking(const GgufFile& file, DecoderHparams& hp) {
   }
   hp.mask_token = size_of(file, "tokenizer.ggml.mask_token_id", 0, kMaxMaskToken);
   hp.shifts_logits = file.boolean_or("diffusion.shift_logits", hp.arch == "dream");
+  constexpr std::string_view kCanvas = "reprise.canvas_length";
+  if (file.has(kCanvas)) hp.n_canvas = size_of(file, std::string(kCanvas), 1, hp.n_ctx_train);
 }
 
 void read_sliding_window(const GgufFile& file, DecoderHparams& hp) {

@@ -44,6 +44,7 @@ struct DecoderHparams {
   bool is_masked = false;
   int32_t mask_token = -1;
   bool shifts_logits = false;  // the row of position i - 1 says what stands at i
+  int32_t n_canvas = 0;  // rows that training padded every text to with end tokens; 0: none known
 
   int32_t n_swa = 0;         // sliding window in positions, 0 = none
   std::vector<bool> is_swa;  // [n_layer]: this layer sees only the last n_swa positions

@@ -106,6 +106,26 @@ class Models(unittest.TestCase):
         self.assertRegex(stdout, r"f16 +132 B +528\.0 KiB +132\.0 KiB +75\.0 %\n")
         self.assertIn("n_layer 1, n_embd 64", stdout)
 
+    def test_info_knows_diffusion_language_models(self):
+        listing = json.loads(self.run_program("list", "--json")[0])
+        demo = next(model for model in listing["models"] if model["name"] == "dllm-demo")
+        self.assertEqual((demo["architecture"], demo["found_in"]), ("llada", "source tree"))
+        info = json.loads(self.run_program("info", "dllm-demo", "--json")[0])
+        self.assertEqual((info["path"], info["kind"], info["mask_token"]), (demo["path"], "masked", 0))
+        self.assertEqual((info["shifts_logits"], info["n_canvas"]), (False, 384))
+        self.assertEqual(set(info["policies"]), {"span", "commit", "refresh"})
+        self.assertIn("adablock", info["policies"]["span"])
+        # K and V of 6 heads of 64 values in 8 layers.
+        f16 = next(size for size in info["kv"] if size["type"] == "f16")
+        self.assertEqual(f16["bytes_per_token"], 8 * 2 * 6 * 64 * 2)
+        self.assertEqual(f16["bytes_at_full_context"], 384 * 8 * 2 * 6 * 64 * 2)
+        stdout = self.run_program("info", "dllm-demo")[0]
+        for words in ("fills token 0 (<|mask|>), read off its own row", "padded to 384 rows", "--span fixed|whole|adablock"):
+            self.assertIn(words, re.sub(r"\s+", " ", stdout))
+        self.assertNotIn("with budget", stdout)
+        tiny_gguf.write(self.models / "tiny.gguf")
+        self.assertEqual(json.loads(self.run_program("info", "tiny", "--json")[0])["kind"], "causal")
+
     def test_run_finds_models_by_name(self):
         tiny_gguf.write(self.models / "tiny.gguf")
         stdout, _ = self.run_program("run", "TINY", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "-q")

@@ -39,7 +39,8 @@ class InstalledPackage(unittest.TestCase):
     def test_holds_what_a_user_needs(self):
         self.assertLessEqual(
             {"bin/reprise", "share/man/man1/reprise.1", "share/bash-completion/completions/reprise",
-             "share/reprise/pull_model.py", "share/reprise/models/recall/recall.gguf", "include/reprise/generate.h"}, self.installed())
+             "share/reprise/pull_model.py", "share/reprise/models/recall/recall.gguf",
+             "share/reprise/models/dllm/dllm-demo.Q8_0.gguf", "include/reprise/generate.h"}, self.installed())
 
     def test_holds_nothing_of_others(self):
         for name in self.installed():
@@ -48,7 +49,8 @@ class InstalledPackage(unittest.TestCase):
     def test_the_program_runs_from_there(self):
         out = run(self.prefix / "bin" / "reprise", "run", self.model, "-q", "-p", "hello", "--max-tokens", "8")
         self.assertEqual(len(out), 9)
-        self.assertRegex(run(self.prefix / "bin" / "reprise", "list"), r"(?m)^recall .* installed ")
+        for name in ("recall", "dllm-demo"):
+            self.assertRegex(run(self.prefix / "bin" / "reprise", "list"), rf"(?m)^{name} .* installed ")
 
     def test_a_strangers_program_builds_and_runs(self):
         build = self.root / "examples"
