@@ -200,6 +200,13 @@ GgufFile GgufFile::open(const std::string& path) {
   return gguf;
 }
 
+GgufFile GgufFile::parse(std::string name, HugePages memory, size_t n_bytes) {
+  std::shared_ptr<const std::byte[]> shared(std::move(memory));
+  GgufFile gguf = parse(std::move(name), {shared.get(), n_bytes});
+  gguf.memory_ = std::move(shared);
+  return gguf;
+}
+
 GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes) {
   GgufFile out;
   out.path_ = std::move(name);

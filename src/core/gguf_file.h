@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/huge_pages.h"
 #include "core/mapped_file.h"
 #include "ggml.h"
 
@@ -39,9 +40,12 @@ class GgufFile {
   static GgufFile open(const std::string& path);
   // Parses bytes that stay alive as long as the result; `name` stands in errors. The fuzz target.
   static GgufFile parse(std::string name, std::span<const std::byte> bytes);
+  // Parses the first n_bytes of memory, and keeps it: a model that was put together here.
+  static GgufFile parse(std::string name, HugePages memory, size_t n_bytes);
 
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
+  bool is_mapped() const { return file_ != nullptr; }  // the bytes are pages of a file
   size_t alignment() const { return alignment_; }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
@@ -69,7 +73,9 @@ class GgufFile {
 
  private:
   std::string path_;
-  std::shared_ptr<const MappedFile> file_;  // null when the bytes belong to the caller
+  // Both null when the bytes belong to the caller.
+  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<const std::byte[]> memory_;
   std::span<const std::byte> bytes_;
   size_t alignment_ = 32;
   std::map<std::string, GgufValue, std::less<>> metadata_;

@@ -144,6 +144,11 @@ size_t closest(const std::string& name, std::span<const std::string> known) {
 
 [[noreturn]] void refuse(const std::string& name, std::span<const NamedModel> here,
                          std::span<const CatalogueModel> catalogue) {
+  std::error_code error;
+  if (name.find('/') != std::string::npos && fs::is_directory(name, error)) {
+    throw Error(fmt::format(
+        "{}: is a folder without config.json; name the model file, or a checkpoint folder", name));
+  }
   if (name.find('/') != std::string::npos) {
     throw Error(
         fmt::format("{}: no such file; 'reprise list' shows the models that have names", name));
@@ -217,6 +222,9 @@ std::vector<LocalModel> local_models(std::span<const ModelFolder> folders) {
 std::string find_model(const std::string& name, std::span<const ModelFolder> folders) {
   std::error_code error;
   if (fs::exists(name, error) && !fs::is_directory(name, error)) return name;
+  if (fs::is_directory(name, error) && fs::exists(fs::path(name) / "config.json", error)) {
+    return name;
+  }
   const std::vector<CatalogueModel> catalogue = model_catalogue();
   const std::vector<NamedModel> here = named_models(folders, catalogue);
   const auto found =

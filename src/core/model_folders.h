@@ -43,8 +43,9 @@ std::vector<LocalModel> local_models(std::span<const ModelFolder> folders);
 
 // The path of a model given as a path or a name: of the catalogue, of the file with or without
 // .gguf, or of the file's own folder, where it needs no weight type either; small and capital
-// letters are the same. An existing file comes before names. Throws Error with the nearest known
-// name, and how to pull a model that the catalogue has and the folders have not.
+// letters are the same. An existing file comes before names, and so does a checkpoint: an existing
+// folder with a config.json. Throws Error with the nearest known name, and how to pull a model that
+// the catalogue has and the folders have not.
 std::string find_model(const std::string& name, std::span<const ModelFolder> folders);
 // The same in model_folders().
 std::string find_model(const std::string& name);

@@ -64,6 +64,16 @@ TEST_F(ModelFolders, AModelAnswersToAllItsNames) {
   for (const char* name : {"my.model", "my.model.gguf"}) EXPECT_EQ(find(name), own);
 }
 
+TEST_F(ModelFolders, ACheckpointIsAFolderWithAConfig) {
+  const std::string folder = fs::path(put("elsewhere/config.json")).parent_path().string();
+  EXPECT_EQ(find(folder), folder);
+  EXPECT_EQ(find(folder + "/"), folder + "/");
+  const std::string empty = fs::path(put("nothing/weights.bin")).parent_path().string();
+  EXPECT_EQ(refusal(empty), empty +
+                                ": is a folder without config.json; name the model file, or a "
+                                "checkpoint folder");
+}
+
 TEST_F(ModelFolders, AFolderOfItsOwnSparesTheWeightType) {
   const std::string demo = put("source/dllm/dllm-demo.Q8_0.gguf");
   const std::string no_type = put("share/tiny/tiny.v2.gguf");

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "core/chat_tokens.h"
 #include "core/error.h"
 #include "core/model_folders.h"
+#include "nets/dllm_checkpoint.h"
 
 namespace reprise {
 
@@ -33,7 +35,11 @@ std::shared_ptr<const TextModel> TextModel::load(const std::string& name, const 
                                                  TextKind kind) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
-  auto file = std::make_shared<const GgufFile>(GgufFile::open(find_model(name)));
+  const std::string path = find_model(name);
+  std::error_code error;
+  auto file = std::make_shared<const GgufFile>(std::filesystem::is_directory(path, error)
+                                                   ? dllm_checkpoint_as_gguf(path)
+                                                   : GgufFile::open(path));
   auto decoder = DecoderModel::load(file, place);
   check_kind(*file, decoder->hparams(), kind);
   const Clock::time_point mapped = Clock::now();

@@ -27,7 +27,8 @@ struct TextModel {
   double weights_s = 0;     // seconds to check the tensors, and to map or copy them
   double vocabulary_s = 0;  // seconds for the vocabulary
 
-  // From a path or a name (find_model). Throws Error, also for a model of the other kind.
+  // From a path or a name (find_model): a GGUF file, or the checkpoint folder of a diffusion model.
+  // Throws Error, also for a model of the other kind.
   static std::shared_ptr<const TextModel> load(
       const std::string& name, const WeightPlace& place = {nullptr, WeightPlace::Host::kAuto},
       TextKind kind = TextKind::kCausal);

@@ -191,8 +191,9 @@ class DecoderLoader {
   void place_on_host(const GgufFile& file) {
     const auto n_bytes = static_cast<int64_t>(file.bytes().size());
     const bool copies =
-        host_ == WeightPlace::Host::kCopied ||
-        (host_ == WeightPlace::Host::kAuto && has_huge_pages() && 4 * n_bytes < available_memory());
+        file.is_mapped() && (host_ == WeightPlace::Host::kCopied ||
+                             (host_ == WeightPlace::Host::kAuto && has_huge_pages() &&
+                              4 * n_bytes < available_memory()));
     if (!copies || !copy(file)) map(file.bytes());
   }
 

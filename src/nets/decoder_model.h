@@ -72,7 +72,7 @@ struct DecoderLayer {
   ggml_tensor* ffn_post_norm = nullptr;   // [n_embd]
 };
 
-// Where weights stand.
+// Where weights stand. Those of a file that was put together in memory stay there.
 struct WeightPlace {
   enum class Host : uint8_t {
     kMapped,  // in the file's pages: shared with other processes, read from disk when touched
@@ -100,7 +100,8 @@ class DecoderModel {
   ggml_tensor* output_norm() const { return output_norm_; }  // [n_embd]
   ggml_tensor* output() const { return output_; }  // [n_embd, n_vocab]; tok_embd when tied
   int64_t n_weight_bytes() const { return n_weight_bytes_; }
-  bool has_copied_weights() const { return copy_ != nullptr; }  // in the CPU's memory
+  // In the CPU's memory, and no pages of a file.
+  bool has_copied_weights() const { return copy_ != nullptr || !file_->is_mapped(); }
 
  private:
   DecoderModel() = default;

@@ -6,10 +6,12 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <string>
 #include <vector>
 
 #include "engines/infill/infill.h"
+#include "nets/dllm_checkpoint.h"
 #include "policies/registry.h"
 
 // Against tools/golden_dllm.py: forward passes of PyTorch (F32) and decoding loops over an F64
@@ -76,6 +78,35 @@ TEST(InfillGolden, ForwardEqualsPyTorch) {
         ASSERT_NEAR(probe.logits[at++], value.get<double>(), 1e-3) << want["model"];
     }
     ASSERT_EQ(at, probe.logits.size());
+  }
+}
+
+// All logits of a text of one model.
+std::vector<float> logits(const std::shared_ptr<const DecoderModel>& model,
+                          const std::vector<int32_t>& ids) {
+  const Backend backend(2, WeightUse::kExpand);
+  const auto n = static_cast<int32_t>(ids.size());
+  CanvasCache cache(model->hparams(), GGML_TYPE_F32, n, backend.kv_placement());
+  const ProposalRule rule;
+  std::vector<int32_t> wanted(n);
+  std::iota(wanted.begin(), wanted.end(), 0);
+  InfillPass pass(model, backend);
+  InfillPass::Probe probe;
+  pass.compute(std::vector{InfillRows{ids, &cache, {0, n}, wanted, &rule, 0}}, &probe);
+  return probe.logits;
+}
+
+// The converter in Python and our reader of checkpoints permute, name and shape alike.
+TEST(InfillGolden, CheckpointAndConvertedFileAgree) {
+  for (const json& want : read("forward.json")["models"]) {
+    const std::string name = want["model"];
+    const auto ids = want["ids"].get<std::vector<int32_t>>();
+    const auto checkpoint =
+        DecoderModel::load(std::make_shared<const GgufFile>(dllm_checkpoint_as_gguf(golden(name))));
+    const std::vector<float> a = logits(checkpoint, ids);
+    const std::vector<float> b = logits(load(name).model, ids);
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5) << name;
   }
 }
 
