@@ -49,7 +49,8 @@ std::vector<int32_t> prompt_tokens(const RunFlags& flags, const TextModel& model
   const UserMessage user = read_message(flags);
   const bool has_template =
       model.file->has("tokenizer.chat_template") || !flags.generate.chat_template.empty();
-  const bool is_raw = flags.is_raw || !has_template;
+  // Without a template there is no place for a system message: asking for the template says so.
+  const bool is_raw = flags.is_raw || (!has_template && flags.generate.system.empty());
   Prompt prompt = is_raw ? raw_prompt(model, user)
                          : chat_prompt(model, chat_template_of(model, flags.generate.chat_template),
                                        flags.generate.system, user);
