@@ -59,7 +59,8 @@ void add_bench_dllm(CLI::App& bench, int& exit_code) {
                            ->check(CLI::Range(0, 1 << 20))
                            ->capture_default_str();
   verb->add_option("--pad-canvas", flags->options.eval.n_canvas,
-                   "pad every text to N rows with end tokens; 0: no padding")
+                   "pad every text to N rows with end tokens, 0 for no padding; default: what the "
+                   "model's file says")
       ->check(CLI::Range(0, 1 << 20));
   verb->add_flag("--quick", flags->is_quick,
                  "two rounds, 3 prompts of each task, no published ones: under two minutes");

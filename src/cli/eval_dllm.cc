@@ -221,9 +221,7 @@ void eval_dllm(const DllmFlags& flags) {
     if (checked.span == kMeanSpan) checked.span = "fixed";
     checked_flag([&] { dllm_infill_options(checked, flags.options); });
   }
-  DllmEvalOptions options = flags.options;
-  // As the demo model's figures were published.
-  if (flags.grid == "published" && options.n_canvas == 0) options.n_canvas = 384;
+  const DllmEvalOptions& options = flags.options;
   const Backend backend = flags.compute.backend();
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.model, flags.compute.weight_place(backend), TextKind::kMasked);
@@ -290,8 +288,9 @@ void add_eval_dllm(CLI::App& eval, int& exit_code) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   verb->add_option("--pad-canvas", flags->options.n_canvas,
-                   "pad every text to N rows with end tokens; default: no padding")
-      ->check(CLI::Range(1, 1 << 20));
+                   "pad every text to N rows with end tokens, 0 for no padding; default: what the "
+                   "model's file says")
+      ->check(CLI::Range(0, 1 << 20));
   verb->add_option("--batch", flags->options.n_batch, "texts that share a pass")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

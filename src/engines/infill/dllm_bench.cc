@@ -20,7 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Kind = BenchTarget::Kind;
 
-constexpr int32_t kPublishedCanvas = 384;
 // Right of 128 with one token a pass, where the model was trained.
 const std::map<std::string, int32_t> kPublishedRight = {
     {"story", 111}, {"record", 128}, {"control", 100}, {"listing", 35}};
@@ -200,7 +199,7 @@ class DllmBench {
     add("planning_share_of_step", once(adablock.plan_s / adablock.total_s),
         {{Kind::kAtMost, 0.005}});
     // Proposals behind the span, which only its planning looks at.
-    const double canvas = options_.eval.n_canvas > 0 ? options_.eval.n_canvas : kPublishedCanvas;
+    const double canvas = dllm_canvas(model_, taken.front().prompt, options_.eval).n();
     const double n_rows =
         mean_rows(adablock.outcomes) * static_cast<double>(adablock.outcomes.size());
     const auto plan_rows = static_cast<double>(adablock.n_plan_rows);
@@ -263,7 +262,7 @@ class DllmBench {
     if (options_.n_exact == 0) return;
     const std::vector<DllmPrompt> taken = first_of_each_task(published, options_.n_exact);
     DllmEvalOptions eval = options_.eval;
-    eval.n_canvas = kPublishedCanvas;
+    eval.n_canvas = -1;
     on_turn_();
     const DllmResult result = evaluate_dllm(model_, backend_, kTop1, taken, eval, events_);
     std::map<std::string, std::pair<int32_t, int32_t>> by_task;  // right, all
@@ -370,8 +369,8 @@ BenchReport bench_dllm(const TextModel& model, const Backend& backend,
   report.setting = "budget";
   report.facts = {{"model", model.file->path()},
                   {"threads", std::to_string(backend.n_threads())},
-                  {"canvas", options.eval.n_canvas > 0 ? std::to_string(options.eval.n_canvas)
-                                                       : "prompt and budget"}};
+                  {"canvas of the first prompt",
+                   std::to_string(dllm_canvas(model, prompts.front().prompt, options.eval).n())}};
   report.columns = {
       {.key = "answers_s",
        .title = "answers/s",

@@ -14,7 +14,7 @@ struct DllmBenchOptions {
   int32_t n_rounds = 5;     // of speed: one prompt of every task, one text at a time
   int32_t n_per_task = 25;  // prompts of each task for quality by span
   int32_t n_exact = 128;    // published prompts of each task, one token a pass; 0: none
-  DllmEvalOptions eval;     // of all of it; n_canvas 0: of the published prompts it is 384
+  DllmEvalOptions eval;     // of all of it; published prompts take the model's own canvas
 };
 
 // Diffusion text on one backend: answers a second by method, all taking turns; passes a second

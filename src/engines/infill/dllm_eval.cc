@@ -77,13 +77,15 @@ Canvas dllm_canvas(const TextModel& model, const std::string& prompt,
   const int32_t mask = model.decoder->hparams().mask_token;
   const std::vector<int32_t> ids = model.tokenizer.tokenize(prompt, true, false);
   const auto n_text = static_cast<int32_t>(ids.size()) + options.budget;
-  if (options.n_canvas > 0 && n_text > options.n_canvas) {
+  const int32_t n_canvas =
+      options.n_canvas >= 0 ? options.n_canvas : model.decoder->hparams().n_canvas;
+  if (n_canvas > 0 && n_text > n_canvas) {
     throw Error(fmt::format(
         "the prompt has {} tokens and the answer {} positions, more than the canvas of {} rows; "
         "lower the budget or raise --pad-canvas",
-        ids.size(), options.budget, options.n_canvas));
+        ids.size(), options.budget, n_canvas));
   }
-  const int32_t n_tail = options.n_canvas > 0 ? options.n_canvas - n_text : 0;
+  const int32_t n_tail = n_canvas > 0 ? n_canvas - n_text : 0;
   return Canvas::answer(ids, options.budget, n_tail, mask, end_token_of(model));
 }
 

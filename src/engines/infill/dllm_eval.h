@@ -21,8 +21,10 @@ struct DllmMethod {
 };
 
 struct DllmEvalOptions {
-  int32_t budget = 128;   // positions of an answer
-  int32_t n_canvas = 0;   // rows that every text is padded to with end tokens; 0: no tail
+  int32_t budget = 128;  // positions of an answer
+  // Rows that every text is padded to with end tokens; 0: none, -1: as many as the model's file
+  // says.
+  int32_t n_canvas = -1;
   int32_t n_batch = 8;    // texts that share a pass
   float mark_tau = 0.9F;  // confidence that forced and late decoding are counted by
   float temperature = 0;
