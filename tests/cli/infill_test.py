@@ -46,7 +46,8 @@ class InfillTest(unittest.TestCase):
         return done
 
     def run_model(self, *arguments, **how):
-        return self.program("run", MODEL, *arguments, **how)
+        # One thread: two wait for each other on a busy machine.
+        return self.program("run", MODEL, "--threads", "1", *arguments, **how)
 
     def ledger(self, *arguments):
         return json.loads(self.run_model("-q", "--ledger", "json", *arguments).stderr)
