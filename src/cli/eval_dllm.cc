@@ -15,6 +15,7 @@
 #include "cli/usage_error.h"
 #include "core/binomial.h"
 #include "core/error.h"
+#include "core/machine.h"
 #include "core/model_folders.h"
 #include "core/quantities.h"
 #include "core/text_table.h"
@@ -38,17 +39,16 @@ struct DllmFlags {
   DllmEvalOptions options;
 };
 
-constexpr std::string_view kTop1 = "top1";
-// Takes the place of AdaBlock's mean span once it is known.
+constexpr std::string_view kSpanGrid = "spans";
+// In that grid, until AdaBlock's mean span is known.
 constexpr std::string_view kMeanSpan = "fixed:len=mean";
 
 // One token a pass without cache first, then every combination.
 std::vector<DllmMethod> chosen_methods(const DllmFlags& flags) {
-  const DllmMethod top1{"fixed:len=16", std::string(kTop1), "none"};
   std::vector<DllmMethod> methods;
-  if (flags.grid == "published") return {top1};
-  if (flags.grid == "spans") {
-    methods.push_back(top1);
+  if (flags.grid == "published") return {kTop1Method};
+  if (flags.grid == kSpanGrid) {
+    methods.push_back(kTop1Method);
     for (const char* refresh : {"none", "dual"}) {
       for (const std::string_view span :
            {std::string_view("adablock"), kMeanSpan, std::string_view("shuffled"),
@@ -60,7 +60,7 @@ std::vector<DllmMethod> chosen_methods(const DllmFlags& flags) {
     return methods;
   }
   if (flags.spans.empty() && flags.commits.empty() && flags.refreshes.empty()) {
-    return {top1,
+    return {kTop1Method,
             {"fixed:len=32", "threshold:tau=0.9", "dual"},
             {"adablock", "threshold:tau=0.9", "dual"}};
   }
@@ -150,8 +150,9 @@ ordered_json to_json(const DllmResult& result, const DllmResult& first,
   row["n_spans"] = total(result, [](const O& o) { return o.n_spans; });
   row["mean_span"] = result.mean_span();
   row["forced_share"] = ratio(total(result, [](const O& o) { return o.n_forced; }), n_steps);
-  row["late_share"] = ratio(total(result, [](const O& o) { return o.n_late; }),
-                            total(result, [](const O& o) { return o.n_late_known; }));
+  const int64_t n_late_known = total(result, [](const O& o) { return o.n_late_known; });
+  if (n_late_known > 0)
+    row["late_share"] = ratio(total(result, [](const O& o) { return o.n_late; }), n_late_known);
   row["n_forced_wrong"] = total(result, [](const O& o) { return o.n_forced_wrong; });
   row["sure_right_share"] = ratio(total(result, [](const O& o) { return o.n_sure_right; }),
                                   total(result, [](const O& o) { return o.n_sure; }));
@@ -159,6 +160,8 @@ ordered_json to_json(const DllmResult& result, const DllmResult& first,
   row["pass_seconds"] = result.pass_s;
   row["plan_seconds"] = result.plan_s;
   row["right"] = right;
+  row["rows_by_prompt"] = ordered_json::array();
+  for (const O& outcome : result.outcomes) row["rows_by_prompt"].push_back(outcome.n_rows);
   return row;
 }
 
@@ -196,7 +199,7 @@ void print_table(const ordered_json& rows, const std::string& path) {
     cells.push_back(fmt::format("{:.2f}", row["n_tokens"].get<double>() / n_passes));
     cells.push_back(fmt::format("{:.1f}", row["mean_span"].get<double>()));
     cells.push_back(format_share(row["forced_share"]));
-    cells.push_back(format_share(row["late_share"]));
+    cells.push_back(row.contains("late_share") ? format_share(row["late_share"]) : "-");
     cells.push_back(format_seconds(row["seconds"]));
     table.add(cells);
   }
@@ -207,7 +210,8 @@ void print_table(const ordered_json& rows, const std::string& path) {
 DllmMethod resolved(DllmMethod method, const std::vector<DllmResult>& results) {
   if (method.span != kMeanSpan) return method;
   for (const DllmResult& result : results) {
-    if (result.method.span == "adablock" && result.method.refresh == method.refresh)
+    if (result.method.span == "adablock" && result.method.commit == method.commit &&
+        result.method.refresh == method.refresh)
       method.span = fmt::format("fixed:len={}", std::lround(result.mean_span()));
   }
   return method;
@@ -218,7 +222,7 @@ void eval_dllm(const DllmFlags& flags) {
   const std::vector<DllmMethod> methods = chosen_methods(flags);
   for (const DllmMethod& method : methods) {
     DllmMethod checked = method;
-    if (checked.span == kMeanSpan) checked.span = "fixed";
+    if (flags.grid == kSpanGrid && checked.span == kMeanSpan) checked.span = "fixed";
     checked_flag([&] { dllm_infill_options(checked, flags.options); });
   }
   const DllmEvalOptions& options = flags.options;
@@ -236,8 +240,11 @@ void eval_dllm(const DllmFlags& flags) {
     Progress progress(chosen.name(), "answers", static_cast<int64_t>(prompts.size()));
     int64_t n_done = 0;
     InfillEvents events;
-    events.on_step = [&](size_t /*i*/, const InfillSequence& text, bool /*has_span_ended*/) {
+    events.is_cancelled = [] {
       throw_if_interrupted();
+      return false;
+    };
+    events.on_step = [&](size_t /*i*/, const InfillSequence& text, bool /*has_span_ended*/) {
       if (text.is_done()) progress.update(++n_done);
     };
     results.push_back(evaluate_dllm(*model, backend, chosen, prompts, options, events));
@@ -246,9 +253,16 @@ void eval_dllm(const DllmFlags& flags) {
   }
   print_table(rows, path);
   if (flags.json_path.empty()) return;
+  const Machine machine = this_machine();
   write_eval_json({{"eval", "dllm"},
                    {"model", flags.model},
-                   {"prompts", path},
+                   {"prompts", std::filesystem::path(path).filename().string()},
+                   {"cpu", machine.cpu},
+                   {"n_threads", backend.n_threads()},
+                   {"commit", machine.commit},
+                   {"date", machine.date},
+                   {"temperature", options.temperature},
+                   {"seed", options.seed},
                    {"budget", options.budget},
                    {"pad_canvas", options.n_canvas},
                    {"batch", options.n_batch},

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "cli/usage_error.h"
+#include "engines/infill/dllm_eval.h"
 #include "policies/registry.h"
 
 namespace reprise {
@@ -19,10 +20,6 @@ constexpr std::array<std::string_view, 7> kMaskedOnly = {
 constexpr std::array<std::string_view, 10> kCausalOnly = {
     "--kv",   "--ctx",      "--min-p",   "--repeat-penalty", "--repeat-last-n",
     "--stop", "--logprobs", "--grammar", "--truncate",       "--compress-after"};
-
-constexpr std::string_view kExactSpan = "fixed:len=16";
-constexpr std::string_view kExactCommit = "top1";
-constexpr std::string_view kExactRefresh = "none";
 
 bool is_given(const CLI::App& verb, std::string_view name) {
   return verb.get_option(std::string(name))->count() > 0;
@@ -101,7 +98,8 @@ InfillChoice infill_choice(const CLI::App& verb, const InfillFlags& flags,
 }
 
 InfillChoice exact_infill_choice(const CLI::App& verb, const GenerateFlags& generate) {
-  InfillChoice out = choice(verb, generate, kExactSpan, kExactCommit, kExactRefresh);
+  InfillChoice out =
+      choice(verb, generate, kTop1Method.span, kTop1Method.commit, kTop1Method.refresh);
   out.options.cache_type = GGML_TYPE_F32;
   return out;
 }

@@ -54,13 +54,6 @@ std::vector<int32_t> prompt_tokens(const RunFlags& flags, const TextModel& model
   Prompt prompt = is_raw ? raw_prompt(model, user)
                          : chat_prompt(model, chat_template_of(model, flags.generate.chat_template),
                                        flags.generate.system, user);
-  const auto mask = std::ranges::find(prompt.tokens, model.decoder->hparams().mask_token);
-  if (mask != prompt.tokens.end()) {
-    throw Error(fmt::format(
-        "token {} of the prompt is the model's mask, which stands for what is to be filled; take "
-        "it out, or fill gaps of a text with --infill",
-        mask - prompt.tokens.begin() + 1));
-  }
   return std::move(prompt.tokens);
 }
 
@@ -150,8 +143,12 @@ InfillCost cost_of(const Infiller& filler, double row_s) {
 }
 
 Infiller make_filler(const LoadedRun& run, const InfillOptions& options, int32_t end_token) {
-  return {run.model.decoder, run.backend, end_token, options,
-          delimiters_of(*options.span, run.model)};
+  std::optional<TokenSet> delimiters = delimiters_of(*options.span, run.model);
+  if (delimiters && delimiters->has(end_token)) {
+    spdlog::warn("delimiters={}: token {} ends the answer, so spans end with it, too",
+                 options.span->needs().delimiters, end_token);
+  }
+  return {run.model.decoder, run.backend, end_token, options, std::move(delimiters)};
 }
 
 void print_difference(const InfillResult& exact, const InfillCost& exact_cost,

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <random>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "core/kernels/attention_reference_test.h"
@@ -58,13 +60,14 @@ void put_all(const Backend& backend, KvBlock& block, const Text& text) {
   arena.compute();
 }
 
-class RaggedAttention : public testing::TestWithParam<const char*> {};
+// A device and the type of the entries.
+class RaggedAttention : public testing::TestWithParam<std::tuple<std::string, ggml_type>> {};
 
 // Texts of different lengths in one pass, rows at the start, in the middle, at the end, all of
 // them: every row sees all entries, those that the pass has replaced as they are now.
 TEST_P(RaggedAttention, EqualsF64) {
   std::mt19937 rng(7);
-  const Backend backend(2, WeightUse::kAuto, Device::parse(GetParam()));
+  const Backend backend(2, WeightUse::kAuto, Device::parse(std::get<0>(GetParam())));
   std::vector<Text> texts = {{40, 8, 9, {}, {}},
                              {3, 0, 3, {}, {}},
                              {150, 149, 1, {}, {}},
@@ -81,7 +84,7 @@ TEST_P(RaggedAttention, EqualsF64) {
   }
   blocks.reserve(texts.size());
   for (const Text& text : texts) {
-    blocks.emplace_back(KvShape{kHeadLength, kKvHeads, GGML_TYPE_F32}, text.n_kv, memory);
+    blocks.emplace_back(KvShape{kHeadLength, kKvHeads, std::get<1>(GetParam())}, text.n_kv, memory);
     put_all(backend, blocks.back(), text);
     sequences.push_back({&blocks.back(), text.n, text.first, text.n_kv});
   }
@@ -119,9 +122,12 @@ TEST_P(RaggedAttention, EqualsF64) {
         const size_t at = (static_cast<size_t>(row) * kHeads + h) * kHeadLength;
         for (const int32_t x : {0, 5, kHeadLength - 1}) {
           const double want = attend(q_values.data() + at, text, h / (kHeads / kKvHeads), x);
-          // Values up to 1; sums of 150 weighted values and of 32 products in F32. ggml's own form
-          // rounds the weighted values to F16.
-          const double error = GetParam() == std::string("cpu") ? 2e-5 : 2e-3;
+          // Values up to 1; sums of 150 weighted values and of 32 products in F32. F16 rounds keys
+          // and values by 2^-11, which moves 32 products of a logit, and the sum. ggml's own form
+          // rounds the weighted values so.
+          const bool is_f32 =
+              std::get<0>(GetParam()) == "cpu" && std::get<1>(GetParam()) == GGML_TYPE_F32;
+          const double error = is_f32 ? 2e-5 : 32 * kScale * 0x1p-11 + 0x1p-11;
           ASSERT_NEAR(got[at + x], want, error) << "row " << row << " head " << h;
         }
       }
@@ -129,9 +135,13 @@ TEST_P(RaggedAttention, EqualsF64) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, RaggedAttention, testing::Values("cpu", "ggml-cpu"),
+INSTANTIATE_TEST_SUITE_P(Forms, RaggedAttention,
+                         testing::Combine(testing::Values("cpu", "ggml-cpu"),
+                                          testing::Values(GGML_TYPE_F32, GGML_TYPE_F16)),
                          [](const auto& info) {
-                           return info.param == std::string("cpu") ? "Kernels" : "Ggml";
+                           return std::string(std::get<0>(info.param) == "cpu" ? "Kernels"
+                                                                               : "Ggml") +
+                                  (std::get<1>(info.param) == GGML_TYPE_F32 ? "F32" : "F16");
                          });
 
 }  // namespace

@@ -167,7 +167,7 @@ Filtered filter(const float* z, int32_t n_vocab, const ProposalRule& rule) {
     if (rule.top_p < 1) {
       double total = 0;
       for (const int32_t id : order) total += std::exp((z[id] - z[order[0]]) * scale);
-      // A token stays when those before it do not reach top_p.
+      // A token stays when those before it do not exceed top_p.
       double before = 0;
       for (size_t i = 0; i < n; ++i) {
         if (i > 0 && before > rule.top_p * total) n = i;

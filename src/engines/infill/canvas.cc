@@ -1,11 +1,22 @@
 #include "engines/infill/canvas.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace reprise {
 
 Canvas Canvas::answer(std::span<const int32_t> prompt, int32_t n_answer, int32_t n_tail,
                       int32_t mask, int32_t end) {
+  const auto masked = std::ranges::find(prompt, mask);
+  if (masked != prompt.end()) {
+    throw Error(fmt::format(
+        "token {} of the prompt is the model's mask, which stands for what is to be filled; take "
+        "it out, or fill gaps of a text with --infill",
+        masked - prompt.begin() + 1));
+  }
   Canvas canvas;
   canvas.ids.assign(prompt.begin(), prompt.end());
   canvas.gaps = {{canvas.n(), n_answer}};

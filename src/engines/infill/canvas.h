@@ -22,7 +22,7 @@ struct Canvas {
   bool is_answer = false;  // the one gap is an answer, which may end before its last position
 
   // An answer of n_answer positions behind the prompt, then n_tail end tokens, as right padding in
-  // training left them.
+  // training left them. Throws Error when the prompt holds the mask.
   static Canvas answer(std::span<const int32_t> prompt, int32_t n_answer, int32_t n_tail,
                        int32_t mask, int32_t end);
   // A text whose masked positions are its gaps. Throws Error when it has none.

@@ -27,6 +27,11 @@ TEST(Canvas, GapsAreRunsOfTheMask) {
   EXPECT_FALSE(canvas.is_answer);
 }
 
+TEST(Canvas, RefusesAPromptThatHoldsTheMask) {
+  const std::vector<int32_t> prompt = {4, kMask, 5};
+  EXPECT_THROW(Canvas::answer(prompt, 3, 0, kMask, kEnd), Error);
+}
+
 TEST(Canvas, RefusesATextWithoutGaps) {
   EXPECT_THROW(Canvas::with_gaps({4, 5}, kMask), Error);
   EXPECT_THROW(Canvas::with_gaps({}, kMask), Error);

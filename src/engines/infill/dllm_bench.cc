@@ -4,15 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <numeric>
 #include <utility>
 
 #include "core/arithmetic_peak.h"
 #include "core/binomial.h"
+#include "core/error.h"
 #include "core/quantities.h"
-#include "core/split_mix.h"
 #include "engines/generate/libllama_peer.h"
+#include "engines/infill/equal_rows_gain.h"
 
 namespace reprise {
 namespace {
@@ -25,7 +27,6 @@ const std::map<std::string, int32_t> kPublishedRight = {
     {"story", 111}, {"record", 128}, {"control", 100}, {"listing", 35}};
 constexpr int32_t kPublishedOf = 128;
 
-const DllmMethod kTop1{"fixed:len=16", "top1", "none"};
 const DllmMethod kAdaBlock{"adablock", "threshold:tau=0.9", "dual"};
 const std::vector<std::string> kFixedSpans = {"fixed:len=4", "fixed:len=8", "fixed:len=16",
                                               "fixed:len=32", "whole"};
@@ -149,6 +150,22 @@ double share_right(const std::vector<DllmOutcome>& outcomes) {
   return static_cast<double>(n) / static_cast<double>(outcomes.size());
 }
 
+// Round i has the i-th prompt of every task. Throws Error where a task has fewer.
+std::vector<std::vector<DllmPrompt>> rounds_of(const std::vector<DllmPrompt>& prompts,
+                                               int32_t n_rounds) {
+  std::map<std::string, std::vector<DllmPrompt>> by_task;
+  for (const DllmPrompt& prompt : prompts) by_task[prompt.task].push_back(prompt);
+  std::vector<std::vector<DllmPrompt>> rounds(n_rounds);
+  for (const auto& [task, of_task] : by_task) {
+    if (of_task.size() < rounds.size()) {
+      throw Error(fmt::format("{} rounds: task '{}' has {} prompts; lower --runs", n_rounds, task,
+                              of_task.size()));
+    }
+    for (size_t i = 0; i < rounds.size(); ++i) rounds[i].push_back(of_task[i]);
+  }
+  return rounds;
+}
+
 class DllmBench {
  public:
   DllmBench(const TextModel& model, const Backend& backend, const DllmBenchOptions& options,
@@ -159,28 +176,30 @@ class DllmBench {
         on_turn_(on_turn),
         report_(report),
         cost_(model.decoder->hparams()) {
-    events_.on_step = [this](size_t, const InfillSequence&, bool) { on_turn_(); };
+    events_.is_cancelled = [this] {
+      on_turn_();
+      return false;
+    };
   }
 
   // Methods in turn, one text at a time.
   void time_methods(const std::vector<DllmPrompt>& prompts) {
-    std::vector<Timed> all = {{kTop1},
-                              {{"fixed:len=32", kTop1.commit, "dual"}},
+    std::vector<Timed> all = {{kTop1Method},
+                              {{"fixed:len=32", kTop1Method.commit, "dual"}},
                               {{"fixed:len=32", kAdaBlock.commit, "none"}},
                               {{"fixed:len=32", kAdaBlock.commit, "prefix"}},
                               {{"fixed:len=32", kAdaBlock.commit, "dual"}},
                               {kAdaBlock}};
-    const std::vector<DllmPrompt> taken = first_of_each_task(prompts, options_.n_rounds);
-    const size_t n_tasks = taken.size() / options_.n_rounds;
-    for (int32_t round = 0; round < options_.n_rounds; ++round) {
+    const std::vector<std::vector<DllmPrompt>> rounds = rounds_of(prompts, options_.n_rounds);
+    for (const std::vector<DllmPrompt>& round : rounds) {
       for (Timed& timed : all) timed.answer_s.push_back(0);
-      for (size_t i = 0; i < n_tasks; ++i) {
+      for (const DllmPrompt& prompt : round) {
         for (Timed& timed : all) {
           on_turn_();
-          take_turn(model_, backend_, taken[round * n_tasks + i], options_.eval, events_, timed);
+          take_turn(model_, backend_, prompt, options_.eval, events_, timed);
         }
       }
-      for (Timed& timed : all) timed.answer_s.back() /= static_cast<double>(n_tasks);
+      for (Timed& timed : all) timed.answer_s.back() /= static_cast<double>(round.size());
     }
     for (const Timed& timed : all) {
       report_.rows.push_back({timed.method.name(),
@@ -199,7 +218,7 @@ class DllmBench {
     add("planning_share_of_step", once(adablock.plan_s / adablock.total_s),
         {{Kind::kAtMost, 0.005}});
     // Proposals behind the span, which only its planning looks at.
-    const double canvas = dllm_canvas(model_, taken.front().prompt, options_.eval).n();
+    const double canvas = dllm_canvas(model_, prompts.front().prompt, options_.eval).n();
     const double n_rows =
         mean_rows(adablock.outcomes) * static_cast<double>(adablock.outcomes.size());
     const auto plan_rows = static_cast<double>(adablock.n_plan_rows);
@@ -243,18 +262,22 @@ class DllmBench {
                                {"right", once(share_right(result.outcomes))},
                                {"mean_span", once(result.mean_span())}}});
     };
+    judge(kTop1Method);
     for (const std::string& span : kFixedSpans) judge({span, kAdaBlock.commit, kAdaBlock.refresh});
     judge(kAdaBlock);
     judge({"shuffled", kAdaBlock.commit, kAdaBlock.refresh});
     std::vector<const DllmResult*> fixed;
-    for (size_t i = 0; i < kFixedSpans.size(); ++i) fixed.push_back(&results[i]);
-    const DllmResult& adablock = results[kFixedSpans.size()];
+    for (size_t i = 1; i <= kFixedSpans.size(); ++i) fixed.push_back(&results[i]);
+    const DllmResult& adablock = results[kFixedSpans.size() + 1];
     const auto gain = [&](const char* key, const std::vector<const DllmResult*>& others) {
       const GainAtEqualRows g = gain_at_equal_rows(adablock, others);
       add(key, {static_cast<int32_t>(taken.size()), g.gain, g.low, g.high});
     };
     gain("adablock_minus_best_fixed_at_equal_forwards", fixed);
     gain("adablock_minus_shuffled", {&results.back()});
+    gain("exact_match_dual_adablock_minus_top1", {&results.front()});
+    add("rows_shuffled_over_adablock",
+        once(results.back().rows_per_answer() / adablock.rows_per_answer()));
   }
 
   // One token a pass in the published setting.
@@ -264,7 +287,7 @@ class DllmBench {
     DllmEvalOptions eval = options_.eval;
     eval.n_canvas = -1;
     on_turn_();
-    const DllmResult result = evaluate_dllm(model_, backend_, kTop1, taken, eval, events_);
+    const DllmResult result = evaluate_dllm(model_, backend_, kTop1Method, taken, eval, events_);
     std::map<std::string, std::pair<int32_t, int32_t>> by_task;  // right, all
     for (size_t i = 0; i < taken.size(); ++i) {
       auto& [n_right, n] = by_task[taken[i].task];
@@ -300,63 +323,7 @@ class DllmBench {
   InfillEvents events_;
 };
 
-// Share of right answers that the points reach at `rows`: joined by lines where more rows give
-// more, level behind the last, 0 in front of the first.
-double reached(std::vector<std::pair<double, double>> points, double rows) {
-  std::ranges::sort(points);
-  std::pair<double, double> before{0, 0};
-  for (const auto& point : points) {
-    if (point.second <= before.second) continue;  // costs more and gives no more
-    if (point.first > rows) {
-      const double part = (rows - before.first) / (point.first - before.first);
-      return before.first == 0 ? 0 : before.second + part * (point.second - before.second);
-    }
-    before = point;
-  }
-  return before.second;
-}
-
-// Rows and share of right answers over drawn prompts.
-std::pair<double, double> point(const DllmResult& result, const std::vector<size_t>& drawn) {
-  double rows = 0;
-  double right = 0;
-  for (const size_t i : drawn) {
-    rows += static_cast<double>(result.outcomes[i].n_rows);
-    right += result.outcomes[i].verdict.is_right ? 1 : 0;
-  }
-  const auto n = static_cast<double>(drawn.size());
-  return {rows / n, right / n};
-}
-
-double gain_of(const DllmResult& method, const std::vector<const DllmResult*>& fixed,
-               const std::vector<size_t>& drawn) {
-  const auto [rows, right] = point(method, drawn);
-  std::vector<std::pair<double, double>> points;
-  for (const DllmResult* other : fixed) points.push_back(point(*other, drawn));
-  return right - reached(points, rows);
-}
-
 }  // namespace
-
-GainAtEqualRows gain_at_equal_rows(const DllmResult& method,
-                                   const std::vector<const DllmResult*>& fixed) {
-  constexpr int32_t kDraws = 1000;
-  const size_t n = method.outcomes.size();
-  std::vector<size_t> drawn(n);
-  std::iota(drawn.begin(), drawn.end(), size_t{0});
-  GainAtEqualRows out;
-  out.gain = gain_of(method, fixed, drawn);
-  SplitMix64 rng(1);
-  std::vector<double> gains;
-  for (int32_t draw = 0; draw < kDraws; ++draw) {
-    for (size_t& i : drawn) i = rng.next() % n;
-    gains.push_back(gain_of(method, fixed, drawn));
-  }
-  std::ranges::sort(gains);
-  out.low = gains[kDraws * 25 / 1000];
-  out.high = gains[kDraws * 975 / 1000];
-  return out;
-}
 
 BenchReport bench_dllm(const TextModel& model, const Backend& backend,
                        const std::vector<DllmPrompt>& prompts,
@@ -367,7 +334,7 @@ BenchReport bench_dllm(const TextModel& model, const Backend& backend,
   report.title = "Diffusion text";
   report.machine = this_machine();
   report.setting = "budget";
-  report.facts = {{"model", model.file->path()},
+  report.facts = {{"model", std::filesystem::path(model.file->path()).filename().string()},
                   {"threads", std::to_string(backend.n_threads())},
                   {"canvas of the first prompt",
                    std::to_string(dllm_canvas(model, prompts.front().prompt, options.eval).n())}};
@@ -388,7 +355,7 @@ BenchReport bench_dllm(const TextModel& model, const Backend& backend,
       {.key = "right", .title = "right", .format = BenchFormat::kShare},
       {.key = "mean_span", .title = "mean span", .format = BenchFormat::kNumber},
   };
-  report.highlights = {kTop1.name(), kAdaBlock.name()};
+  report.highlights = {kTop1Method.name(), kAdaBlock.name()};
   DllmBench bench(model, backend, options, on_turn, report);
   bench.time_methods(prompts);
   bench.time_against_peer(prompts.front());

@@ -20,6 +20,9 @@ struct DllmMethod {
   std::string name() const { return span + " " + commit + " " + refresh; }
 };
 
+// Every policy off, what others are compared with: one token a pass, nothing reused.
+inline const DllmMethod kTop1Method{"fixed:len=16", "top1", "none"};
+
 struct DllmEvalOptions {
   int32_t budget = 128;  // positions of an answer
   // Rows that every text is padded to with end tokens; 0: none, -1: as many as the model's file

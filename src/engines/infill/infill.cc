@@ -56,7 +56,6 @@ std::vector<Infiller::Lengths> Infiller::earlier_lengths(const std::vector<Canva
   const SpanNeeds needs = options_.span->needs();
   if (needs.earlier_run == SpanNeeds::EarlierRun::kNone) return {};
   InfillOptions earlier = options_;
-  earlier.stops_at_end = false;  // spans are wanted up to the budget's end
   if (needs.earlier_run == SpanNeeds::EarlierRun::kTop1) {
     earlier.span = std::make_shared<FixedSpan>(kTop1Span);
     earlier.commit = std::make_shared<Top1Commit>();
@@ -82,10 +81,13 @@ std::vector<Infiller::Lengths> Infiller::earlier_lengths(const std::vector<Canva
 
 std::vector<InfillResult> Infiller::fill(std::vector<Canvas> texts, int32_t n_batch,
                                          const InfillEvents& events) {
+  if (n_batch < 1) throw Error(fmt::format("{} texts at a time: give at least one", n_batch));
+  std::vector<InfillResult> results(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) results[i].canvas = texts[i];
   const std::vector<Lengths> earlier = earlier_lengths(texts, n_batch, events);
+  if (events.is_cancelled && events.is_cancelled()) return results;
   const Clock::time_point start = Clock::now();
   const TokenSet* delimiters = delimiters_ ? &*delimiters_ : nullptr;
-  std::vector<InfillResult> results(texts.size());
   std::vector<Active> active;
   std::vector<InfillRows> rows;
   size_t n_begun = 0;

@@ -183,6 +183,49 @@ TEST(InfillProperties, ACacheWithoutAPromptAndTailIsNone) {
   EXPECT_EQ(commits(prefix), commits(none));
 }
 
+TEST(InfillProperties, ShuffledSpansAreThoseOfAdaBlock) {
+  const auto lengths = [](const InfillResult& result) {
+    std::vector<int32_t> out;
+    for (const InfillSpan& span : result.report.spans) out.push_back(span.plan.n);
+    std::ranges::sort(out);
+    return out;
+  };
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const char* options_text = ":b0=6,rho=0.5,tau_d=0.1";
+    const InfillResult a =
+        answer(llada(),
+               options(std::string("adablock") + options_text, "threshold:tau=0.6", "dual"), seed);
+    const InfillResult b =
+        answer(llada(),
+               options(std::string("shuffled") + options_text, "threshold:tau=0.6", "dual"), seed);
+    EXPECT_EQ(lengths(a), lengths(b)) << seed;
+  }
+}
+
+TEST(InfillProperties, CancellingLeavesTextsAsTheyAre) {
+  const Tiny& model = llada();
+  for (const char* span : {"fixed:len=6", "shuffled:b0=6", "oracle:b0=6"}) {
+    for (const int32_t n_before : {0, 1, 4}) {
+      Infiller infiller(model.model, backend(), model.end_token,
+                        options(span, "threshold:tau=0.6", "dual"), delimiters(model));
+      std::vector<Canvas> texts;
+      for (uint64_t seed = 0; seed < 3; ++seed)
+        texts.push_back(Canvas::answer(prompt(seed), kBudget, 0, model.model->hparams().mask_token,
+                                       model.end_token));
+      int32_t n_asked = 0;
+      InfillEvents events;
+      events.is_cancelled = [&] { return n_asked++ >= n_before; };
+      const std::vector<InfillResult> got = infiller.fill(texts, 2, events);
+      ASSERT_EQ(got.size(), texts.size());
+      for (size_t i = 0; i < texts.size(); ++i) {
+        EXPECT_EQ(got[i].canvas.gaps, texts[i].gaps) << span;
+        EXPECT_EQ(got[i].canvas.n(), texts[i].n()) << span;
+      }
+      EXPECT_EQ(got[2].canvas.ids, texts[2].ids) << "never begun";
+    }
+  }
+}
+
 TEST(InfillProperties, OneTokenAPassTakesAsManyPassesAsPositions) {
   const InfillResult got = answer(llada(), options("fixed:len=6", "top1", "none"), 1);
   EXPECT_EQ(got.report.steps.size(), static_cast<size_t>(kBudget));

@@ -74,13 +74,16 @@ void InfillSequence::begin_gap() {
 
 InfillRows InfillSequence::next() {
   assert(!is_done());
-  rows_ = options_.refresh->rows({canvas_.n(), first_, end_, i_step_, n_since_full_});
-  int32_t behind = end_;
   if (i_step_ == 0) {
     const SpanView view{{}, first_ - gap().first, gap().end() - first_, i_span_in_gap_};
-    behind = first_ + std::min(planner_->reach(view), view.n_left);
+    behind_plan_ = first_ + std::min(planner_->reach(view), view.n_left);
     rows_ = {0, canvas_.n()};
+  } else {
+    behind_plan_ = end_;
+    rows_ = options_.refresh->rows({canvas_.n(), first_, end_, i_step_, n_since_full_});
   }
+  const bool looks_behind = options_.late_tau > 0 && rows_.n() == canvas_.n();
+  const int32_t behind = looks_behind ? gap().end() : behind_plan_;
   wanted_.clear();
   for (int32_t p = first_; p < behind; ++p)
     if (canvas_.ids[p] == hp_.mask_token) wanted_.push_back(p);
@@ -117,7 +120,8 @@ bool InfillSequence::take(std::span<const Proposal> proposals) {
 }
 
 void InfillSequence::plan(std::span<const Proposal> proposals) {
-  const SpanView view{proposals, first_ - gap().first, gap().end() - first_, i_span_in_gap_};
+  const SpanView view{proposals.first(static_cast<size_t>(behind_plan_ - first_)),
+                      first_ - gap().first, gap().end() - first_, i_span_in_gap_};
   const SpanPlan plan = planner_->plan(view);
   assert(plan.n >= 1 && plan.n <= static_cast<int32_t>(proposals.size()));
   end_ = first_ + plan.n;
@@ -142,8 +146,8 @@ void InfillSequence::commit(std::span<const Proposal> proposals) {
   step.rows = rows_;
   for (const Proposal& row : view.rows)
     step.best_confidence = std::max(step.best_confidence, row.confidence);
-  report_.n_plan_rows += static_cast<int64_t>(proposals.size() - n_rows);
-  note_late(proposals.subspan(n_rows), step);
+  report_.n_plan_rows += std::max(0, behind_plan_ - end_);
+  if (options_.late_tau > 0 && rows_.n() == canvas_.n()) note_late(proposals.subspan(n_rows), step);
   for (const int32_t i : chosen_) {
     step.commits.push_back({wanted_[i], view.rows[i].token, view.rows[i].confidence});
     canvas_.ids[wanted_[i]] = view.rows[i].token;
@@ -155,7 +159,7 @@ void InfillSequence::commit(std::span<const Proposal> proposals) {
 // Source: AdaBlock-dLLM, arXiv 2509.26432: the late decoding overhead. End tokens are certain long
 // before their turn and are left out.
 void InfillSequence::note_late(std::span<const Proposal> behind, InfillStep& step) const {
-  if (options_.late_tau <= 0 || behind.empty()) return;
+  if (behind.empty()) return;
   step.is_late_known = true;
   step.is_late = std::ranges::any_of(behind, [&](const Proposal& row) {
     return row.token != end_token_ && row.confidence >= options_.late_tau;

@@ -26,8 +26,8 @@ struct InfillOptions {
   int32_t top_k = 0;
   uint64_t seed = 0;
   ggml_type cache_type = GGML_TYPE_F16;
-  // Confidence from which a proposal behind the span counts as held up by the span's end; 0: not
-  // counted.
+  // Confidence from which a proposal behind the span counts as held up by the span's end, in passes
+  // over all rows, which then propose for all of the gap; 0: not counted.
   float late_tau = 0;
 };
 
@@ -43,7 +43,7 @@ struct InfillStep {
   RefreshRows rows;
   std::vector<Commit> commits;  // by position
   float best_confidence = 0;    // of the masked positions in front of the span's end
-  bool is_late_known = false;   // the pass saw positions behind the span
+  bool is_late_known = false;   // the pass was over all rows, and positions were left behind it
   bool is_late = false;         // one of them, no end token, had late_tau at least
 };
 
@@ -120,6 +120,7 @@ class InfillSequence {
   int32_t n_masked_at_start_ = 0;
   RefreshRows rows_;  // of the pass under way
   std::vector<int32_t> wanted_;
+  int32_t behind_plan_ = 0;  // behind the positions that the pass's plan may look at or give
   std::vector<int32_t> chosen_;
 };
 

@@ -12,8 +12,8 @@ struct RefreshView {
   int32_t first = 0;     // of the span
   int32_t end = 0;       // behind the span; meaningless at its first pass, which plans it
   int32_t i_step = 0;    // passes of this span before this one
-  int32_t n_since_full =
-      0;  // passes since all rows were computed, this one included; 0 at i_step 0
+  // Passes since all rows were computed, this one included; 0: they never were.
+  int32_t n_since_full = 0;
 };
 
 // Rows to compute; all others are reused as they were computed last.

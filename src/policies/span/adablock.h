@@ -34,6 +34,7 @@ class AdaBlockSpan final : public SpanPolicy {
  public:
   // `name` stands in errors: the controls of the rule are this class with another configuration.
   AdaBlockSpan(std::string_view name, AdaBlockConfig config);
+  const AdaBlockConfig& config() const { return config_; }
   SpanNeeds needs() const override;
   // Known with tau_d=inf, where the rule is span/fixed.
   int32_t fixed_length(int32_t budget) const override;

@@ -17,15 +17,21 @@ SpanPlan ListedSpanPlanner::plan(const SpanView& view) {
   return span;
 }
 
-void check_earlier_lengths(std::string_view policy, const SpanRequest& request) {
+int32_t check_earlier_lengths(std::string_view policy, const SpanRequest& request) {
   const std::vector<int32_t>& lengths = request.earlier_lengths;
   const auto sum = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   const bool is_positive = std::ranges::all_of(lengths, [](int32_t n) { return n >= 1; });
-  if (!lengths.empty() && is_positive && sum == request.budget) return;
+  if (!lengths.empty() && is_positive && sum <= request.budget)
+    return request.budget - static_cast<int32_t>(sum);
   throw Error(fmt::format(
       "{}: the {} spans of the earlier run cover {} positions{}, the budget is {}; run the same "
       "request first",
       policy, lengths.size(), sum, is_positive ? "" : " and some are empty", request.budget));
+}
+
+void append_rest(int32_t n_rest, int32_t b0, std::vector<SpanPlan>& spans) {
+  for (; n_rest > 0; n_rest -= b0)
+    spans.push_back({.n = std::min(b0, n_rest), .reason = SpanReason::kNoDelimiter});
 }
 
 }  // namespace reprise

@@ -18,7 +18,10 @@ class ListedSpanPlanner final : public SpanPlanner {
 };
 
 // Throws Error, opened by the policy's name, unless the request's earlier lengths are 1 at least
-// and sum to its budget.
-void check_earlier_lengths(std::string_view policy, const SpanRequest& request);
+// and sum to no more than its budget. Returns the positions behind them.
+int32_t check_earlier_lengths(std::string_view policy, const SpanRequest& request);
+
+// Appends spans of b0, the last clipped, over n_rest positions.
+void append_rest(int32_t n_rest, int32_t b0, std::vector<SpanPlan>& spans);
 
 }  // namespace reprise

@@ -28,18 +28,16 @@ SpanNeeds OracleSpan::needs() const {
 }
 
 std::unique_ptr<SpanPlanner> OracleSpan::begin(const SpanRequest& request) const {
-  check_earlier_lengths(kOracleSpan.name, request);
+  int32_t n_rest = check_earlier_lengths(kOracleSpan.name, request);
   std::vector<SpanPlan> spans;
   for (const int32_t n : request.earlier_lengths) {
     spans.push_back({.n = n, .reason = SpanReason::kDelimiter, .i_delimiter = n - 1});
   }
   // A delimiter at the very end of the budget is rare and ends the text either way, so the last
   // part counts as what follows the last delimiter.
-  int32_t n_rest = spans.back().n;
+  n_rest += spans.back().n;
   spans.pop_back();
-  for (; n_rest > 0; n_rest -= b0_) {
-    spans.push_back({.n = std::min(b0_, n_rest), .reason = SpanReason::kNoDelimiter});
-  }
+  append_rest(n_rest, b0_, spans);
   return std::make_unique<ListedSpanPlanner>(std::move(spans));
 }
 

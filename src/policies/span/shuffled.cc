@@ -15,12 +15,13 @@ SpanNeeds ShuffledSpan::needs() const {
 }
 
 std::unique_ptr<SpanPlanner> ShuffledSpan::begin(const SpanRequest& request) const {
-  check_earlier_lengths(kShuffledSpan.name, request);
+  const int32_t n_rest = check_earlier_lengths(kShuffledSpan.name, request);
   std::vector<SpanPlan> spans;
   for (const int32_t n : request.earlier_lengths) spans.push_back({.n = n});
   // Fisher and Yates; of 2^64 numbers the remainder favours none noticeably.
   SplitMix64 rng(request.seed);
   for (size_t n = spans.size(); n > 1; --n) std::swap(spans[n - 1], spans[rng.next() % n]);
+  append_rest(n_rest, adablock_->config().b0, spans);
   return std::make_unique<ListedSpanPlanner>(std::move(spans));
 }
 

@@ -8,9 +8,10 @@
 
 namespace reprise {
 
-// Takes the spans that AdaBlock cut the same request into, in random order: as many, as long on
-// average, but aligned to nothing. Where it does as well as AdaBlock, the gain comes from shorter
-// spans and not from the text. Source: ours, after AdaBlock-dLLM, arXiv 2509.26432.
+// Takes the spans that AdaBlock cut the same request into, up to where its answer ended, in random
+// order: as many, as long, but aligned to nothing; b0 behind them. Where it does as well as
+// AdaBlock, the gain comes from shorter spans and not from the text. Source: ours, after
+// AdaBlock-dLLM, arXiv 2509.26432.
 class ShuffledSpan final : public SpanPolicy {
  public:
   explicit ShuffledSpan(std::shared_ptr<const AdaBlockSpan> adablock)

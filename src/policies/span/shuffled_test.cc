@@ -53,6 +53,15 @@ TEST(ShuffledSpan, AsksForAdaBlocksRun) {
   EXPECT_EQ(plan.i_delimiter, -1);
 }
 
+TEST(ShuffledSpan, LeavesWhatTheEarlierRunDidNotFillBehind) {
+  std::vector<int32_t> got = shuffled({1, 2, 3, 4}, 50, 3);
+  ASSERT_EQ(got.size(), 6U);  // 40 positions behind them: 32 and 8
+  EXPECT_EQ(got[4], 32);
+  EXPECT_EQ(got[5], 8);
+  got.resize(4);
+  EXPECT_THAT(got, ::testing::UnorderedElementsAre(1, 2, 3, 4));
+}
+
 TEST(ShuffledSpan, TakesEveryOptionOfAdaBlock) {
   std::vector<std::string> names;
   for (const OptionSpec& spec : kShuffledSpan.options) names.emplace_back(spec.name);
@@ -64,7 +73,7 @@ TEST(ShuffledSpan, TakesEveryOptionOfAdaBlock) {
 
 TEST(ShuffledSpan, RefusesSpansThatAreNotOfTheRequest) {
   for (const std::vector<int32_t>& earlier :
-       std::vector<std::vector<int32_t>>{{}, {3}, {4, 4}, {7, 0}, {8, -1}}) {
+       std::vector<std::vector<int32_t>>{{}, {4, 4}, {7, 0}, {8, -1}}) {
     try {
       shuffled(earlier, 7, 1);
       ADD_FAILURE() << ::testing::PrintToString(earlier);

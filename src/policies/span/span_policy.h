@@ -17,7 +17,8 @@ struct SpanRequest {
   int32_t budget = 0;  // L: positions to fill
   // Token ids that end a semantic step; with needs_delimiters.
   const TokenSet* delimiters = nullptr;
-  // What SpanNeeds::earlier_run asked for: span lengths, in order, that sum to the budget.
+  // What SpanNeeds::earlier_run asked for: span lengths, in order, that sum to the budget at most;
+  // less where the earlier run's answer ended before.
   std::vector<int32_t> earlier_lengths = {};
   uint64_t seed = 0;
 };

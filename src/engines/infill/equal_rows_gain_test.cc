@@ -1,4 +1,4 @@
-#include "engines/infill/dllm_bench.h"
+#include "engines/infill/equal_rows_gain.h"
 
 #include <gtest/gtest.h>
 
@@ -32,8 +32,8 @@ TEST(GainAtEqualRows, ComparesWithWhatTheOthersReachAtAsManyRows) {
   EXPECT_NEAR(gain(method, {result(100, 75, 200)}), 0.05, 1e-12);
   // What costs more than another and is worse counts for nothing.
   EXPECT_NEAR(gain(method, {result(100, 75, 200), result(100, 40, 900)}), 0.05, 1e-12);
-  // What costs more alone reaches nothing at as many rows.
-  EXPECT_NEAR(gain(method, {result(100, 90, 2000)}), 0.8, 1e-12);
+  // What alone costs more counts as it is, in its own favour.
+  EXPECT_NEAR(gain(method, {result(100, 90, 2000)}), -0.1, 1e-12);
 }
 
 TEST(GainAtEqualRows, IntervalHoldsTheGainAndIsNarrowForEqualAnswers) {
