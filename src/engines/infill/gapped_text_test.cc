@@ -1,5 +1,6 @@
 #include "engines/infill/gapped_text.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +15,7 @@ using testing::HasSubstr;
 std::string shown(const GappedText& text) {
   std::string out;
   for (const GappedText::Part& part : text.parts)
-    out += part.n > 0 ? "<" + std::to_string(part.n) + ">" : "(" + part.text + ")";
+    out += part.n > 0 ? fmt::format("<{}>", part.n) : fmt::format("({})", part.text);
   return out;
 }
 
