@@ -30,12 +30,20 @@ struct Active {
 // The run that a policy may learn line ends from: one token a pass, as accurate as the model is.
 constexpr int32_t kTop1Span = 16;
 
-// Span lengths of a finished text, gap by gap.
-std::vector<std::vector<int32_t>> span_lengths(const InfillResult& result) {
-  std::vector<std::vector<int32_t>> lengths(result.canvas.gaps.size());
+// Span lengths of a finished text, gap by gap. Of an answer that stopped at its end token those
+// that hold some of its text: a span of end tokens alone belongs behind it in any order.
+std::vector<std::vector<int32_t>> span_lengths(const InfillResult& result, bool stops_at_end) {
+  const Canvas& canvas = result.canvas;
+  int32_t end = canvas.n();
+  if (canvas.is_answer && stops_at_end) {
+    const auto n_answer = static_cast<int32_t>(result.answer.size());
+    end = canvas.gaps[0].first + std::max(n_answer, 1);
+  }
+  std::vector<std::vector<int32_t>> lengths(canvas.gaps.size());
   size_t i_gap = 0;
   for (const InfillSpan& span : result.report.spans) {
-    while (span.first >= result.canvas.gaps[i_gap].end()) ++i_gap;
+    if (span.first >= end) break;
+    while (span.first >= canvas.gaps[i_gap].end()) ++i_gap;
     lengths[i_gap].push_back(span.plan.n);
   }
   return lengths;
@@ -67,7 +75,7 @@ std::vector<Infiller::Lengths> Infiller::earlier_lengths(const std::vector<Canva
   std::vector<Lengths> out;
   for (const InfillResult& result : run.fill(texts, n_batch, {{}, events.is_cancelled})) {
     if (needs.earlier_run == SpanNeeds::EarlierRun::kAdaBlock) {
-      out.push_back(span_lengths(result));
+      out.push_back(span_lengths(result, earlier.stops_at_end));
       continue;
     }
     Lengths& lengths = out.emplace_back();
