@@ -10,6 +10,6 @@ cat <<'NEXT'
 
 Try next:
   build/reprise chat smollm2 --kv cake:budget=1024
+  build/reprise run dllm-demo -p "Anna has 20 shells. A: gives away 10. B: buys 25. How many now?" --watch
   build/reprise run smollm2 -f README.md -p "What is this about?" --kv cake:budget=512 --ledger verify
-  build/reprise policies
 NEXT
