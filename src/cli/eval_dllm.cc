@@ -306,7 +306,7 @@ void add_eval_dllm(CLI::App& eval, int& exit_code) {
                    "model's file says")
       ->check(CLI::Range(0, 1 << 20));
   verb->add_option("--batch", flags->options.n_batch, "texts that share a pass")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, Infiller::kMaxBatch))
       ->capture_default_str();
   verb->add_option("--temp", flags->options.temperature, "temperature of the proposals")
       ->check(CLI::Range(0.0, 100.0))

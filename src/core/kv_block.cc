@@ -88,6 +88,16 @@ ggml_tensor* KvBlock::v(GraphArena& arena, int32_t first, int32_t n) const {
   return view(arena, v_row(0, first), n);
 }
 
+KvRows KvBlock::k_rows() const {
+  assert(is_host_);
+  return {k_row(0, 0), shape_.row_bytes(), shape_.row_bytes() * capacity_};
+}
+
+KvRows KvBlock::v_rows() const {
+  assert(is_host_);
+  return {v_row(0, 0), shape_.row_bytes(), shape_.row_bytes() * capacity_};
+}
+
 void KvBlock::show(ggml_tensor* k, ggml_tensor* v, int32_t first, int32_t n) const {
   assert(n > 0 && first + n <= capacity_);
   const auto aim = [&](ggml_tensor* rows, std::byte* data) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/backend.h"
+#include "core/kernels/attention.h"
 #include "core/kv_memory.h"
 
 namespace reprise {
@@ -42,6 +43,9 @@ class KvBlock {
   // Graph tensors over slots [first, first + n): [n_embd_head, n, n_head_kv].
   ggml_tensor* k(GraphArena& arena, int32_t first, int32_t n) const;
   ggml_tensor* v(GraphArena& arena, int32_t first, int32_t n) const;
+  // All slots as the CPU's kernels take them; in the CPU's memory alone.
+  KvRows k_rows() const;
+  KvRows v_rows() const;
   // Entries that a view of slots [0, n) may span besides: capacities are multiples of it.
   int32_t unit() const { return unit_; }
   // Lets tensors that k() and v() of this or another block of the same shape gave show these slots.

@@ -91,16 +91,12 @@ void run_attention(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
 
 ggml_tensor* with_kernels(GraphArena& arena, std::span<const RaggedSequence> sequences,
                           ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, float scale) {
+  assert(sequences.size() <= kMaxRaggedSequences);
   auto* rows = arena.keep<Rows>(sequences.size());
   int32_t n_rows = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const RaggedSequence& s = sequences[i];
-    rows[i] = {n_rows,
-               s.n_rows,
-               s.first_slot,
-               s.n_kv,
-               kv_rows(s.block->k(arena, 0, s.n_kv)),
-               kv_rows(s.block->v(arena, 0, s.n_kv))};
+    rows[i] = {n_rows, s.n_rows, s.first_slot, s.n_kv, s.block->k_rows(), s.block->v_rows()};
     n_rows += s.n_rows;
   }
   const KvShape& shape = sequences[0].block->shape();

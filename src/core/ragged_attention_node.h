@@ -6,6 +6,9 @@
 
 namespace reprise {
 
+// Sequences that one pass may compute rows of.
+inline constexpr size_t kMaxRaggedSequences = 128;
+
 // Rows of one sequence in a pass that computes rows of several: they are its entries [first_slot,
 // first_slot + n_rows), and see all of its n_kv entries, those behind them included.
 struct RaggedSequence {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/ragged_attention_node.h"
 #include "policies/commit/top1.h"
 #include "policies/refresh/none.h"
 #include "policies/span/fixed.h"
@@ -14,6 +15,8 @@
 
 namespace reprise {
 namespace {
+
+static_assert(Infiller::kMaxBatch <= kMaxRaggedSequences);
 
 using Clock = std::chrono::steady_clock;
 
@@ -89,7 +92,9 @@ std::vector<Infiller::Lengths> Infiller::earlier_lengths(const std::vector<Canva
 
 std::vector<InfillResult> Infiller::fill(std::vector<Canvas> texts, int32_t n_batch,
                                          const InfillEvents& events) {
-  if (n_batch < 1) throw Error(fmt::format("{} texts at a time: give at least one", n_batch));
+  if (n_batch < 1 || n_batch > kMaxBatch) {
+    throw Error(fmt::format("{} texts at a time: expected 1 to {}", n_batch, kMaxBatch));
+  }
   std::vector<InfillResult> results(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) results[i].canvas = texts[i];
   const std::vector<Lengths> earlier = earlier_lengths(texts, n_batch, events);

@@ -30,13 +30,16 @@ struct InfillEvents {
 // own span and with its own rows.
 class Infiller {
  public:
+  static constexpr int32_t kMaxBatch = 128;
+
   // `delimiters` as delimiters_of() gives them. Throws Error.
   Infiller(std::shared_ptr<const DecoderModel> model, const Backend& backend, int32_t end_token,
            InfillOptions options, std::optional<TokenSet> delimiters);
 
   const InfillOptions& options() const { return options_; }
-  // Fills all texts, n_batch of them at a time; text i draws with seed options().seed + i. Where
-  // the span policy needs an earlier run, it goes first and counts in no report. Throws Error.
+  // Fills all texts, n_batch of them at a time (1..kMaxBatch); text i draws with seed
+  // options().seed + i. Where the span policy needs an earlier run, it goes first and counts in no
+  // report. Throws Error.
   std::vector<InfillResult> fill(std::vector<Canvas> texts, int32_t n_batch,
                                  const InfillEvents& events = {});
   // Seconds in passes and in all of fill(), and passes, of the calls so far.

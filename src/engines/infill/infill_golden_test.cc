@@ -49,7 +49,7 @@ const Tiny& load(const std::string& name) {
 
 // What was computed, against hidden states and logits of PyTorch.
 TEST(InfillGolden, ForwardEqualsPyTorch) {
-  const Backend backend(2, WeightUse::kExpand);
+  const Backend backend(1, WeightUse::kExpand);
   const json file = read("forward.json");
   for (const json& want : file["models"]) {
     const auto model = load(want["model"]).model;
@@ -84,7 +84,7 @@ TEST(InfillGolden, ForwardEqualsPyTorch) {
 // All logits of a text of one model.
 std::vector<float> logits(const std::shared_ptr<const DecoderModel>& model,
                           const std::vector<int32_t>& ids) {
-  const Backend backend(2, WeightUse::kExpand);
+  const Backend backend(1, WeightUse::kExpand);
   const auto n = static_cast<int32_t>(ids.size());
   CanvasCache cache(model->hparams(), GGML_TYPE_F32, n, backend.kv_placement());
   const ProposalRule rule;
@@ -206,13 +206,13 @@ Canvas canvas(const Case& c) {
 }
 
 TEST(InfillGolden, EveryCommitEqualsTheReference) {
-  const Backend backend(2, WeightUse::kExpand);
+  const Backend backend(1, WeightUse::kExpand);
   for (const Case& c : cases()) expect_trace(c, infiller(c, backend).fill({canvas(c)}, 1).front());
 }
 
 // What shares a pass changes nothing: each text twice, one of another length between.
 TEST(InfillGolden, TextsThatShareAPassAreFilledAsAlone) {
-  const Backend backend(2, WeightUse::kExpand);
+  const Backend backend(1, WeightUse::kExpand);
   for (const Case& c : cases()) {
     Case longer = c;
     longer.prompt.insert(longer.prompt.end(), c.prompt.begin(), c.prompt.end());

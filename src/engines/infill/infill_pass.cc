@@ -110,8 +110,11 @@ CanvasCache::CanvasCache(const DecoderHparams& hp, ggml_type type, int32_t n_can
   for (int32_t il = 0; il < hp.n_layer; ++il) layers_.emplace_back(shape, n_canvas, *memory_);
 }
 
+// Without kernels every text has nodes of its own in every layer.
 InfillPass::InfillPass(std::shared_ptr<const DecoderModel> model, const Backend& backend)
-    : model_(std::move(model)), backend_(backend), arena_(backend) {}
+    : model_(std::move(model)),
+      backend_(backend),
+      arena_(backend, backend.has_kernels() ? 8192 : size_t{1} << 17) {}
 
 std::span<const Proposal> InfillPass::compute(std::span<const InfillRows> texts) {
   return compute(texts, nullptr);

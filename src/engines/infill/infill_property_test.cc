@@ -52,7 +52,7 @@ InfillOptions options(const std::string& span, const std::string& commit,
 }
 
 const Backend& backend() {
-  static const Backend one(2, WeightUse::kExpand);
+  static const Backend one(1, WeightUse::kExpand);
   return one;
 }
 
@@ -288,6 +288,20 @@ TEST(InfillProperties, GapsAreFilledFromLeftToRightAndNothingElseIs) {
       }
     }
   }
+}
+
+TEST(InfillProperties, AFullBatchIsFilledAsAlone) {
+  const Tiny& model = llada();
+  const InfillOptions o = options("whole", "threshold:tau=0.5", "none");
+  const Canvas canvas =
+      Canvas::answer(prompt(1), 4, 0, model.model->hparams().mask_token, model.end_token);
+  Infiller infiller(model.model, backend(), model.end_token, o, std::nullopt);
+  const std::vector<InfillResult> got =
+      infiller.fill(std::vector<Canvas>(Infiller::kMaxBatch + 2, canvas), Infiller::kMaxBatch);
+  const InfillResult alone = fill(model, o, canvas);
+  for (const InfillResult& result : got) EXPECT_EQ(result.canvas.ids, alone.canvas.ids);
+  EXPECT_THROW(infiller.fill({canvas}, 0), Error);
+  EXPECT_THROW(infiller.fill({canvas}, Infiller::kMaxBatch + 1), Error);
 }
 
 TEST(InfillProperties, RefusesWhatDoesNotFit) {
