@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engines/infill/infill.h"
+#include "engines/infill/infill_ledger.h"
 #include "nets/dllm_checkpoint.h"
 #include "policies/registry.h"
 
@@ -110,20 +111,6 @@ TEST(InfillGolden, CheckpointAndConvertedFileAgree) {
   }
 }
 
-std::string reason(const InfillSpan& span) {
-  switch (span.plan.reason) {
-    case SpanReason::kFixed:
-      return "fixed";
-    case SpanReason::kDelimiter:
-      return "delimiter";
-    case SpanReason::kNoDelimiter:
-      return "no_delimiter";
-    case SpanReason::kLowConfidence:
-      return "low_confidence";
-  }
-  return "";
-}
-
 // The delimiters of a policy's text, given as ids: "5+17".
 std::optional<TokenSet> delimiters(const SpanPolicy& policy, int32_t n_vocab) {
   const SpanNeeds needs = policy.needs();
@@ -191,7 +178,7 @@ void expect_trace(const Case& c, const InfillResult& got) {
   for (size_t i = 0; i < blocks.size(); ++i) {
     EXPECT_EQ(got.report.spans[i].first, blocks[i][0].get<int32_t>());
     EXPECT_EQ(got.report.spans[i].plan.n, blocks[i][1].get<int32_t>());
-    EXPECT_EQ(reason(got.report.spans[i]), blocks[i][2].get<std::string>());
+    EXPECT_EQ(to_string(got.report.spans[i].plan.reason), blocks[i][2].get<std::string>());
   }
 }
 

@@ -77,11 +77,10 @@ InfillRows InfillSequence::next() {
   if (i_step_ == 0) {
     const SpanView view{{}, first_ - gap().first, gap().end() - first_, i_span_in_gap_};
     behind_plan_ = first_ + std::min(planner_->reach(view), view.n_left);
-    rows_ = {0, canvas_.n()};
   } else {
     behind_plan_ = end_;
-    rows_ = options_.refresh->rows({canvas_.n(), first_, end_, i_step_, n_since_full_});
   }
+  rows_ = options_.refresh->rows({canvas_.n(), first_, end_, i_step_, n_since_full_});
   const bool looks_behind = options_.late_tau > 0 && rows_.n() == canvas_.n();
   const int32_t behind = looks_behind ? gap().end() : behind_plan_;
   wanted_.clear();
