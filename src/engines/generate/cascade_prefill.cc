@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <cstring>
 #include <memory>
 #include <numeric>
@@ -10,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/kv_pages.h"
+#include "core/stopwatch.h"
 #include "engines/generate/chunk_pass.h"
 #include "engines/generate/kv_view.h"
 #include "engines/generate/prompt_attention.h"
@@ -17,12 +17,6 @@
 
 namespace reprise {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // First tokens of the chunks, and the end. The last chunk holds the whole window.
 std::vector<int32_t> chunk_bounds(int32_t n_tokens, int32_t n_window) {
@@ -96,13 +90,13 @@ class Cascade {
       }
       PromptAttention attention(window_shape(), state_.arena.n_threads());
       run_eligible_layer(il, attention, logits);
-      const Clock::time_point start = Clock::now();
+      const Stopwatch stopwatch;
       evict(il, attention);
-      report_.policy_s += attention.seconds() + seconds_since(start);
+      report_.policy_s += attention.seconds() + stopwatch.seconds();
     }
-    const Clock::time_point start = Clock::now();
+    const Stopwatch stopwatch;
     settle(n_growth);
-    report_.policy_s += seconds_since(start);
+    report_.policy_s += stopwatch.seconds();
     return std::move(report_);
   }
 

@@ -1,16 +1,11 @@
 #include "engines/generate/kv_contestant.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "core/stopwatch.h"
 
 namespace reprise {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Calls read(first, n) for the prompt in libllama's own steps of n_ubatch, so that the progress
 // moves and Ctrl-C is heard.
@@ -27,19 +22,19 @@ void in_steps(int32_t n_prompt, const PrefillProgress& progress, F&& read) {
 }  // namespace
 
 double KvContestant::time_decode(std::span<const int32_t> tokens) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   for (const int32_t token : tokens) decode(token);
-  return seconds_since(start);
+  return stopwatch.seconds();
 }
 
 double ReprisePolicy::prefill(std::span<const int32_t> prompt, int32_t n_growth,
                               const PrefillProgress& progress) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   kept_ = {};
   if (!sequence_) sequence_.emplace(model_, backend_, policy_);
   sequence_->clear();
   sequence_->prefill(prompt, {.n_growth = n_growth, .n_compress = -1, .progress = progress});
-  return seconds_since(start);
+  return stopwatch.seconds();
 }
 
 void ReprisePolicy::keep() {
@@ -96,14 +91,14 @@ int64_t LibllamaCache::n_bytes(int32_t n_tokens) const {
 
 double LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
                                    const PrefillProgress& progress) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   peer_.clear();
   n_prompt_ = static_cast<int32_t>(prompt.size());
   in_steps(n_prompt_, progress, [&](int32_t first, int32_t n) {
     const std::span<const int32_t> step = prompt.subspan(first, n);
     first + n < n_prompt_ ? peer_.append(step) : static_cast<void>(peer_.extend(step));
   });
-  return seconds_since(start);
+  return stopwatch.seconds();
 }
 
 double PeerProcessContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <map>
 #include <numeric>
@@ -13,13 +12,13 @@
 #include "core/binomial.h"
 #include "core/error.h"
 #include "core/quantities.h"
+#include "core/stopwatch.h"
 #include "engines/generate/libllama_peer.h"
 #include "engines/infill/equal_rows_gain.h"
 
 namespace reprise {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Kind = BenchTarget::Kind;
 
 // Right of 128 with one token a pass, where the model was trained.
@@ -30,10 +29,6 @@ constexpr int32_t kPublishedOf = 128;
 const DllmMethod kAdaBlock{"adablock", "threshold:tau=0.9", "dual"};
 const std::vector<std::string> kFixedSpans = {"fixed:len=4", "fixed:len=8", "fixed:len=16",
                                               "fixed:len=32", "whole"};
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 BenchSample once(double value) { return {1, value, value, value}; }
 
@@ -102,9 +97,9 @@ PeerPasses time_passes(const TextModel& model, const Backend& backend, const Can
   PeerPasses out;
   const auto time = [&](std::vector<double>& seconds, const auto& run) {
     on_turn();
-    const Clock::time_point start = Clock::now();
+    const Stopwatch stopwatch;
     run();
-    seconds.push_back(seconds_since(start));
+    seconds.push_back(stopwatch.seconds());
   };
   const auto peer = [&](LibllamaPeer& side) {
     side.clear();

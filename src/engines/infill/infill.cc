@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "core/error.h"
 #include "core/ragged_attention_node.h"
+#include "core/stopwatch.h"
 #include "policies/commit/top1.h"
 #include "policies/refresh/none.h"
 #include "policies/span/fixed.h"
@@ -17,12 +17,6 @@ namespace reprise {
 namespace {
 
 static_assert(Infiller::kMaxBatch <= kMaxRaggedSequences);
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // A text under way.
 struct Active {
@@ -99,7 +93,7 @@ std::vector<InfillResult> Infiller::fill(std::vector<Canvas> texts, int32_t n_ba
   for (size_t i = 0; i < texts.size(); ++i) results[i].canvas = texts[i];
   const std::vector<Lengths> earlier = earlier_lengths(texts, n_batch, events);
   if (events.is_cancelled && events.is_cancelled()) return results;
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   const TokenSet* delimiters = delimiters_ ? &*delimiters_ : nullptr;
   std::vector<Active> active;
   std::vector<InfillRows> rows;
@@ -130,9 +124,9 @@ std::vector<InfillResult> Infiller::fill(std::vector<Canvas> texts, int32_t n_ba
       cache_bytes += text.sequence->n_cache_bytes();
     }
     peak_cache_bytes_ = std::max(peak_cache_bytes_, cache_bytes);
-    const Clock::time_point pass_start = Clock::now();
+    const Stopwatch pass_stopwatch;
     std::span<const Proposal> proposals = pass_.compute(rows);
-    pass_s_ += seconds_since(pass_start);
+    pass_s_ += pass_stopwatch.seconds();
     ++n_passes_;
     for (size_t i = 0; i < active.size(); ++i) {
       const size_t n = rows[i].wanted.size();
@@ -147,7 +141,7 @@ std::vector<InfillResult> Infiller::fill(std::vector<Canvas> texts, int32_t n_ba
     });
   }
   for (const Active& text : active) finish(text);  // cancelled
-  total_s_ += seconds_since(start);
+  total_s_ += stopwatch.seconds();
   return results;
 }
 

@@ -4,20 +4,14 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "core/error.h"
+#include "core/stopwatch.h"
 
 namespace reprise {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void check_canvas(const DecoderHparams& hp, const Canvas& canvas, const InfillOptions& options) {
   if (canvas.n() > hp.n_ctx_train) {
@@ -106,15 +100,15 @@ bool InfillSequence::take(std::span<const Proposal> proposals) {
   report_.n_full += is_full ? 1 : 0;
   n_since_full_ = is_full ? 1 : n_since_full_ + 1;
   if (i_step_ == 0) {
-    const Clock::time_point start = Clock::now();
+    const Stopwatch stopwatch;
     plan(proposals);
-    report_.plan_s += seconds_since(start);
+    report_.plan_s += stopwatch.seconds();
   }
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   commit(proposals);
   ++i_step_;
   const bool has_span_ended = end_span();
-  report_.commit_s += seconds_since(start);
+  report_.commit_s += stopwatch.seconds();
   return has_span_ended;
 }
 
