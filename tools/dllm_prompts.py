@@ -19,10 +19,11 @@ evaluation, for which draws keep their order: change nothing that draws.
 import argparse
 import dataclasses
 import json
-import os
 import pathlib
 import random
 import sys
+
+from json_lines import write_lines
 
 NAMES = ["Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Henry",
          "Iris", "Jack", "Kate", "Liam", "Maya", "Noah", "Olga", "Paul"]
@@ -135,16 +136,6 @@ def prompts(n_prompts: int, seed: int, unlike: frozenset[str] | None = None) -> 
 
 def read_prompts(path: pathlib.Path) -> set[str]:
     return {json.loads(line)["prompt"] for line in path.read_text(encoding="utf-8").splitlines()}
-
-
-def write_lines(path: pathlib.Path, rows: list[dict]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def main() -> int:

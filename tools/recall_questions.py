@@ -8,8 +8,6 @@ Each line has document, question, answer, depth (place of the asked record or fa
 """
 
 import argparse
-import json
-import os
 import pathlib
 import random
 import sys
@@ -17,6 +15,8 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).parent / "train"))
 import facts_text
 import recall_text
+
+from json_lines import write_lines
 
 N_QUESTIONS = {"pairs": 1000, "facts": 200}
 SEED = 20_000_033  # training (1) and its exam (20,000,003) never see it
@@ -42,16 +42,6 @@ def questions(kind: str, n_questions: int, seed: int) -> list[dict]:
     depths = [i / max(1, n_questions - 1) for i in range(n_questions)]
     rng.shuffle(depths)
     return [make(rng, depth) | {"kind": kind} for depth in depths]
-
-
-def write_lines(path: pathlib.Path, rows: list[dict]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def main() -> None:
