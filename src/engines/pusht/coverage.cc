@@ -6,8 +6,8 @@
 namespace reprise {
 namespace {
 
-// A convex polygon. A cut adds one corner at most; were rounding to scatter collinear corners to both
-// sides, half as many again, 4, 6, 9, 13, 19 after four cuts.
+// A convex polygon. A cut adds one corner at most; were rounding to scatter collinear corners to
+// both sides, half as many again, 4, 6, 9, 13, 19 after four cuts.
 struct Polygon {
   std::array<Vec2, 20> corners;
   size_t n = 0;

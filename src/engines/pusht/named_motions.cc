@@ -18,7 +18,7 @@ const std::vector<NamedMotion>& named_motions() {
   static const std::vector<NamedMotion> motions = {
       {"push", {{226, 170}, {256, 200}, 0}, straight({226, 170}, {0, 6})},
       {"swipe", {{170, 190}, {256, 200}, 0}, straight({170, 190}, {9, 0})},
-      {"wall", {{250, 300}, {250, 90}, 0.3}, straight({250, 300}, {-2, -11})},
+      {"wall", {{165, 55}, {250, 30}, 0}, straight({165, 55}, {7, 0})},
       {"corner", {{380, 360}, {450, 400}, 2.2}, straight({380, 360}, {9, 8})},
   };
   return motions;
