@@ -7,7 +7,12 @@
 
 #include "core/did_you_mean.h"
 #include "core/error.h"
+#include "policies/branch/bac.h"
+#include "policies/branch/block_acs.h"
 #include "policies/branch/full.h"
+#include "policies/branch/joint.h"
+#include "policies/branch/lowest_consecutive.h"
+#include "policies/branch/unified.h"
 #include "policies/branch/uniform.h"
 #include "policies/commit/dream.h"
 #include "policies/commit/factor.h"
@@ -47,7 +52,8 @@ const PolicyEntry* const kAll[] = {
     // Rows computed anew
     &kNoneRefresh, &kPrefixRefresh, &kDualRefresh,
     // Residual branches computed at a denoising step
-    &kFullBranch, &kUniformBranch};
+    &kFullBranch, &kUniformBranch, &kBacBranch, &kBlockAcsBranch, &kUnifiedBranch, &kJointBranch,
+    &kLowestConsecutiveBranch};
 
 // Every entry of `kind` makes an Interface.
 template <typename Interface>

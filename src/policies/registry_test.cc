@@ -55,13 +55,15 @@ TEST(Registry, EntriesAreWholeAndTheirDefaultsWork) {
     EXPECT_TRUE(is_made(*entry, entry->bare_name()));
     EXPECT_TRUE(is_made(*entry, entry->name));
   }
-  EXPECT_THAT(names, ::testing::UnorderedElementsAre(
-                         "kv/full", "kv/cake", "kv/snapkv", "kv/pyramid", "kv/streaming", "kv/h2o",
-                         "kv/tova", "kv/random", "span/fixed", "span/whole", "span/adablock",
-                         "span/shuffled", "span/oracle", "span/first_delimiter",
-                         "span/wrong_delimiter", "commit/threshold", "commit/factor", "commit/top1",
-                         "commit/quota", "commit/dream", "refresh/none", "refresh/prefix",
-                         "refresh/dual", "branch/full", "branch/uniform"));
+  EXPECT_THAT(
+      names,
+      ::testing::UnorderedElementsAre(
+          "kv/full", "kv/cake", "kv/snapkv", "kv/pyramid", "kv/streaming", "kv/h2o", "kv/tova",
+          "kv/random", "span/fixed", "span/whole", "span/adablock", "span/shuffled", "span/oracle",
+          "span/first_delimiter", "span/wrong_delimiter", "commit/threshold", "commit/factor",
+          "commit/top1", "commit/quota", "commit/dream", "refresh/none", "refresh/prefix",
+          "refresh/dual", "branch/full", "branch/uniform", "branch/bac", "branch/block_acs",
+          "branch/unified", "branch/joint", "branch/lowest_consecutive"));
 }
 
 TEST(Registry, FindsByNameOrNamesTheNearest) {

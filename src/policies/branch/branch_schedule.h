@@ -17,7 +17,7 @@ struct BranchShape {
   bool operator==(const BranchShape&) const = default;
 };
 
-inline bool is_feed_forward(int32_t b) { return b % 3 == 2; }
+inline int32_t feed_forward_of(int32_t layer) { return 3 * layer + 2; }
 // "self attention of layer 2"
 std::string branch_name(int32_t b);
 
