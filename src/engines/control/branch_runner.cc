@@ -1,0 +1,182 @@
+#include "engines/control/branch_runner.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+
+namespace reprise {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Kind = BranchWork::Kind;
+
+// So many values at a time stay in the first cache while several arrays join them.
+constexpr int64_t kBlock = 2048;
+
+void add(const float* __restrict from, int64_t n, float* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+
+}  // namespace
+
+BranchRunner::BranchRunner(const PolicyTransformerModel& model, const ActionSampler& sampler,
+                           const BranchPlan& plan, int32_t n_robots)
+    : model_(model),
+      sampler_(sampler),
+      plan_(plan),
+      n_robots_(n_robots),
+      workspace_(model, n_robots) {
+  const int64_t n_rows = static_cast<int64_t>(n_robots) * model.hparams.n_horizon;
+  x_.resize(n_rows * model.hparams.n_action);
+  y_.resize(x_.size());
+  h_.resize(n_rows * model.hparams.n_embd);
+  fresh_.resize(h_.size());
+  outputs_.resize(plan.n_outputs() * h_.size());
+  sums_.resize(plan.n_sums() * h_.size());
+  frozen_z_.resize(model.hparams.n_horizon * model.hparams.n_action);
+  for (int32_t k = 0; k < sampler.n_steps(); ++k) steps_.push_back(step_counts(k));
+}
+
+void BranchRunner::run(std::span<const ActionDenoising> robots, const BranchObserver& observer,
+                       ControlCounts& counts) {
+  assert(static_cast<int32_t>(robots.size()) <= n_robots_);
+  const PolicyHparams& hp = model_.hparams;
+  const auto n_rows = static_cast<int64_t>(robots.size()) * hp.n_horizon;
+  const Run run{robots, observer, n_rows, n_rows * hp.n_embd};
+  begin(run);
+  auto step_begin = Clock::now();
+  for (int32_t k = 0; k < sampler_.n_steps(); ++k) {
+    freeze(run, k);
+    predict_step(run, k);
+    step_robots(run, k);
+    const auto step_end = Clock::now();
+    counts.add_step(steps_[k], static_cast<int64_t>(robots.size()),
+                    std::chrono::duration<double>(step_end - step_begin).count());
+    step_begin = step_end;
+  }
+  const int64_t n_actions = static_cast<int64_t>(hp.n_horizon) * hp.n_action;
+  for (size_t i = 0; i < robots.size(); ++i) {
+    std::copy_n(x_.begin() + i * n_actions, n_actions, robots[i].actions.begin());
+    std::ranges::copy(robots[i].frozen,
+                      robots[i].actions.begin() + (hp.n_obs_steps - 1) * hp.n_action);
+  }
+}
+
+void BranchRunner::begin(const Run& run) {
+  const int64_t n_actions =
+      static_cast<int64_t>(model_.hparams.n_horizon) * model_.hparams.n_action;
+  std::vector<float> obs;
+  frozen_noise_.clear();
+  for (size_t i = 0; i < run.robots.size(); ++i) {
+    const ActionDenoising& robot = run.robots[i];
+    obs.insert(obs.end(), robot.obs.begin(), robot.obs.end());
+    std::ranges::copy(robot.noise.first(n_actions), x_.begin() + i * n_actions);
+    frozen_noise_.emplace_back(robot.frozen_seed);
+  }
+  remember_observations(model_, obs, memory_);
+}
+
+// Puts the actions that are already bound to happen at the noise level of step k into x.
+void BranchRunner::freeze(const Run& run, int32_t k) {
+  const PolicyHparams& hp = model_.hparams;
+  const int64_t n_actions = static_cast<int64_t>(hp.n_horizon) * hp.n_action;
+  for (size_t i = 0; i < run.robots.size(); ++i) {
+    const std::span<const float> frozen = run.robots[i].frozen;
+    if (frozen.empty()) continue;
+    const auto z = std::span(frozen_z_).first(frozen.size());
+    frozen_noise_[i].fill(z);
+    const int64_t first = i * n_actions + (hp.n_obs_steps - 1) * hp.n_action;
+    sampler_.diffuse(k, frozen, z, std::span(x_).subspan(first, frozen.size()));
+  }
+}
+
+// y of step k.
+void BranchRunner::predict_step(const Run& run, int32_t k) {
+  const auto work = plan_.step(k);
+  const auto sum_of = [&](const BranchWork& item) {
+    float* sum = sums_.data() + item.i_store * run.n_values;
+    if (item.kind == Kind::kSum) sum_kept(run, item, sum);
+    return sum;
+  };
+  if (plan_.is_all_reuse(k)) {
+    reuse_step(model_, x_.data(), sum_of(work[0]), run.n_rows, y_.data(), workspace_);
+    return;
+  }
+  embed_actions(model_, x_.data(), run.n_rows, h_.data());
+  for (const BranchWork& item : work) {
+    switch (item.kind) {
+      case Kind::kCompute:
+        compute(run, k, item);
+        break;
+      case Kind::kAdd:
+        add_kept(run, item, h_.data());
+        break;
+      case Kind::kSum:
+      case Kind::kAddSum:
+        add(sum_of(item), run.n_values, h_.data());
+    }
+  }
+  predict(model_, h_.data(), run.n_rows, y_.data());
+}
+
+void BranchRunner::compute(const Run& run, int32_t k, const BranchWork& work) {
+  float* out = work.i_store < 0 ? fresh_.data() : outputs_.data() + work.i_store * run.n_values;
+  branch(model_,
+         {.b = work.begin,
+          .timestep = sampler_.timesteps()[k],
+          .robots = {0, static_cast<int64_t>(run.robots.size())},
+          .h = h_.data(),
+          .out = out},
+         memory_, workspace_);
+  if (run.observer) run.observer(work.begin, k, {out, static_cast<size_t>(run.n_values)});
+  add(out, run.n_values, h_.data());
+}
+
+void BranchRunner::add_kept(const Run& run, const BranchWork& work, float* out) const {
+  for (int64_t at = 0; at < run.n_values; at += kBlock) {
+    const int64_t n = std::min(kBlock, run.n_values - at);
+    for (int32_t b = work.begin; b < work.end; ++b) {
+      add(outputs_.data() + plan_.i_output(b) * run.n_values + at, n, out + at);
+    }
+  }
+}
+
+void BranchRunner::sum_kept(const Run& run, const BranchWork& work, float* out) const {
+  std::copy_n(outputs_.data() + plan_.i_output(work.begin) * run.n_values, run.n_values, out);
+  BranchWork rest = work;
+  ++rest.begin;
+  add_kept(run, rest, out);
+}
+
+void BranchRunner::step_robots(const Run& run, int32_t k) {
+  const PolicyHparams& hp = model_.hparams;
+  const int64_t n_actions = static_cast<int64_t>(hp.n_horizon) * hp.n_action;
+  for (size_t i = 0; i < run.robots.size(); ++i) {
+    sampler_.step(k, std::span(y_).subspan(i * n_actions, n_actions),
+                  std::span(x_).subspan(i * n_actions, n_actions),
+                  sampler_.needs_noise(k)
+                      ? run.robots[i].noise.subspan((k + 1) * n_actions, n_actions)
+                      : std::span<const float>());
+  }
+}
+
+// What one robot's step k adds to the counts.
+ControlCounts BranchRunner::step_counts(int32_t k) const {
+  const PolicyHparams& hp = model_.hparams;
+  ControlCounts counts;
+  counts.flops = 2.0 * 2 * hp.n_horizon * hp.n_embd * hp.n_action;  // embedding and head
+  for (const BranchWork& work : plan_.step(k)) {
+    const bool is_computed = work.kind == Kind::kCompute;
+    (is_computed ? counts.n_branches_computed : counts.n_branches_reused) += work.end - work.begin;
+    for (int32_t b = work.begin; b < work.end; ++b) {
+      (is_computed ? counts.flops : counts.saved_flops) += branch_flops(model_, b);
+    }
+  }
+  const StepClass step_class = counts.n_branches_reused == 0     ? StepClass::kAll
+                               : counts.n_branches_computed == 0 ? StepClass::kNone
+                                                                 : StepClass::kSome;
+  counts.steps[static_cast<size_t>(step_class)].n = 1;
+  return counts;
+}
+
+}  // namespace reprise
