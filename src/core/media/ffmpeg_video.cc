@@ -94,6 +94,7 @@ FfmpegVideo::FfmpegVideo(VideoFormat format) : format_(std::move(format)) {
   frame_->format = codec_->pix_fmt;
   frame_->width = format_.width;
   frame_->height = format_.height;
+  frame_->pts = 0;
   frame_->colorspace = codec_->colorspace;
   frame_->color_range = codec_->color_range;
   check(av_frame_get_buffer(frame_.get(), 0), format_, "hold a picture");
@@ -153,6 +154,7 @@ void FfmpegVideo::write_packets() {
     const int result = avcodec_receive_packet(codec_.get(), packet_.get());
     if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
     check(result, format_, "encode a picture");
+    packet_->duration = 1;
     av_packet_rescale_ts(packet_.get(), codec_->time_base, stream_->time_base);
     packet_->stream_index = stream_->index;
     check(av_interleaved_write_frame(file_.get(), packet_.get()), format_, "write a picture");
