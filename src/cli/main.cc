@@ -11,6 +11,7 @@
 
 #include "cli/bench.h"
 #include "cli/chat.h"
+#include "cli/control.h"
 #include "cli/eval.h"
 #include "cli/exit_codes.h"
 #include "cli/info.h"
@@ -69,6 +70,7 @@ int run_program(int argc, char** argv) {
   int exit_code = 0;
   add_bench(app, exit_code);
   add_chat(app, exit_code);
+  add_control(app, exit_code);
   add_eval(app, exit_code);
   add_info(app, exit_code);
   add_list(app, exit_code);
