@@ -10,7 +10,7 @@ install(DIRECTORY models/ DESTINATION "${CMAKE_INSTALL_DATADIR}/reprise/models" 
 
 # The library: headers, archives in a folder of their own (a user's ggml keeps its names), a CMake package. Whoever
 # comes first needs those that follow.
-set(REPRISE_ARCHIVES reprise_engines reprise_nets reprise_policies reprise_core
+set(REPRISE_ARCHIVES reprise_engines reprise_pusht reprise_nets reprise_policies reprise_core
     llama_jinja llama ggml ggml-cpu ggml-rpc ggml-base)
 install(DIRECTORY include/reprise DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
 foreach(_archive IN LISTS REPRISE_ARCHIVES)

@@ -75,11 +75,24 @@ def tensor(path: pathlib.Path, name: str, entry: object, first: int, n_file: int
     return Tensor(path, name, dtype, shape, first + begin)
 
 
+def read_metadata(path: pathlib.Path) -> dict[str, str]:
+    """What the header says about the file as a whole."""
+    metadata = header(path)[0].get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise SafetensorsError(f"{path}: __metadata__ is no object of texts; download the file again")
+    return metadata
+
+
 def read_folder(folder: pathlib.Path) -> dict[str, Tensor]:
     """The tensors of all *.safetensors of a folder: large checkpoints come in several files."""
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise SafetensorsError(f"{folder}: holds no *.safetensors; give the folder of a checkpoint")
+    return read_files(paths)
+
+
+def read_files(paths: list[pathlib.Path]) -> dict[str, Tensor]:
+    """The tensors of all these files by name."""
     found: dict[str, Tensor] = {}
     for path in paths:
         entries, first = header(path)
@@ -93,9 +106,11 @@ def read_folder(folder: pathlib.Path) -> dict[str, Tensor]:
     return found
 
 
-def write(path: pathlib.Path, tensors: dict[str, numpy.ndarray]) -> None:
-    """Writes F32 tensors, complete or absent."""
+def write(path: pathlib.Path, tensors: dict[str, numpy.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Writes F32 tensors, complete or absent. metadata: what to say about the file as a whole."""
     entries, begin = {}, 0
+    if metadata:
+        entries["__metadata__"] = metadata
     for name, values in tensors.items():
         end = begin + 4 * values.size
         entries[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [begin, end]}

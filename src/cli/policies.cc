@@ -76,7 +76,7 @@ void print_all() {
         {std::string(policy->name), std::string(policy->summary), std::string(policy->source)});
   }
   fmt::print("{}\nOptions of one, and when to use it: reprise policies {}\n", table.text(),
-             all_policies().front()->bare_name());
+             all_policies().front()->name);
 }
 
 void print_policies(const PoliciesFlags& flags) {

@@ -120,6 +120,20 @@ SafetensorsTensor read_tensor(const std::string& path, const std::string& name, 
   return tensor;
 }
 
+std::map<std::string, std::string, std::less<>> read_metadata(const std::string& path,
+                                                              const Json& json) {
+  const auto fail = [&] {
+    throw Error(fmt::format("{}: __metadata__ is no object of texts; fetch the file again", path));
+  };
+  if (!json.is_object()) fail();
+  std::map<std::string, std::string, std::less<>> metadata;
+  for (const auto& [key, value] : json.items()) {
+    if (!value.is_string()) fail();
+    metadata.emplace(key, value.get<std::string>());
+  }
+  return metadata;
+}
+
 // Ranges in the order of `tensors` must fill the data, as the format demands.
 void check_ranges(const std::string& path, const std::vector<SafetensorsTensor>& tensors,
                   size_t n_data_bytes) {
@@ -174,7 +188,10 @@ SafetensorsFile SafetensorsFile::parse(std::string name, std::span<const std::by
   }
   const size_t data = kLengthBytes + n_header;
   for (const auto& [key, value] : json.items()) {
-    if (key == "__metadata__") continue;
+    if (key == "__metadata__") {
+      out.metadata_ = read_metadata(path, value);
+      continue;
+    }
     out.tensors_.push_back(read_tensor(path, key, value, bytes.size() - data));
   }
   std::ranges::sort(out.tensors_, {}, &SafetensorsTensor::offset);

@@ -35,6 +35,8 @@ class SafetensorsFile {
 
   const std::string& path() const { return path_; }
   const std::vector<SafetensorsTensor>& tensors() const { return tensors_; }  // by offset
+  // What the header says about the file as a whole; texts all.
+  const std::map<std::string, std::string, std::less<>>& metadata() const { return metadata_; }
   // nullptr when there is no such tensor.
   const SafetensorsTensor* find(std::string_view name) const;
   // May begin at any address.
@@ -47,6 +49,7 @@ class SafetensorsFile {
   std::shared_ptr<const MappedFile> file_;  // null when the bytes belong to the caller
   std::span<const std::byte> bytes_;
   std::vector<SafetensorsTensor> tensors_;
+  std::map<std::string, std::string, std::less<>> metadata_;
   std::map<std::string, size_t, std::less<>> tensor_index_;
 };
 

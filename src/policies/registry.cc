@@ -7,6 +7,13 @@
 
 #include "core/did_you_mean.h"
 #include "core/error.h"
+#include "policies/branch/bac.h"
+#include "policies/branch/block_acs.h"
+#include "policies/branch/full.h"
+#include "policies/branch/joint.h"
+#include "policies/branch/lowest_consecutive.h"
+#include "policies/branch/unified.h"
+#include "policies/branch/uniform.h"
 #include "policies/commit/dream.h"
 #include "policies/commit/factor.h"
 #include "policies/commit/quota.h"
@@ -43,7 +50,10 @@ const PolicyEntry* const kAll[] = {
     // Proposals that become text
     &kThresholdCommit, &kFactorCommit, &kTop1Commit, &kQuotaCommit, &kDreamCommit,
     // Rows computed anew
-    &kNoneRefresh, &kPrefixRefresh, &kDualRefresh};
+    &kNoneRefresh, &kPrefixRefresh, &kDualRefresh,
+    // Residual branches computed at a denoising step
+    &kFullBranch, &kUniformBranch, &kBacBranch, &kBlockAcsBranch, &kUnifiedBranch, &kJointBranch,
+    &kLowestConsecutiveBranch};
 
 // Every entry of `kind` makes an Interface.
 template <typename Interface>
@@ -116,6 +126,10 @@ std::unique_ptr<CommitPolicy> make_commit_policy(std::string_view spec) {
 
 std::unique_ptr<RefreshPolicy> make_refresh_policy(std::string_view spec) {
   return make_policy<RefreshPolicy>("refresh", spec);
+}
+
+std::unique_ptr<BranchPolicy> make_branch_policy(std::string_view spec) {
+  return make_policy<BranchPolicy>("branch", spec);
 }
 
 }  // namespace reprise

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policies/branch/branch_policy.h"
 #include "policies/commit/commit_policy.h"
 #include "policies/kv/kv_policy.h"
 #include "policies/options.h"
@@ -38,11 +39,12 @@ const PolicyEntry& find_policy(std::string_view name);
 const PolicyEntry& find_policy(std::string_view name, std::span<const PolicyEntry* const> among);
 
 // Makes the policy of "NAME" or "NAME:key=value,key=value", the value of the kind's flag (--kv,
-// --span, --commit, --refresh); NAME is "cake" or "kv/cake". Throws Error that names the flag, the
-// key and what is allowed.
+// --span, --commit, --refresh, --branch); NAME is "cake" or "kv/cake". Throws Error that names the
+// flag, the key and what is allowed.
 std::unique_ptr<KvPolicy> make_kv_policy(std::string_view spec);
 std::unique_ptr<SpanPolicy> make_span_policy(std::string_view spec);
 std::unique_ptr<CommitPolicy> make_commit_policy(std::string_view spec);
 std::unique_ptr<RefreshPolicy> make_refresh_policy(std::string_view spec);
+std::unique_ptr<BranchPolicy> make_branch_policy(std::string_view spec);
 
 }  // namespace reprise

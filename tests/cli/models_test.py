@@ -35,12 +35,15 @@ class Models(unittest.TestCase):
         stdout, stderr = self.run_program("policies")
         self.assertEqual(stderr, "")
         policies = json.loads(self.run_program("policies", "--json")[0])
-        self.assertEqual({policy["kind"] for policy in policies}, {"kv", "span", "commit", "refresh"})
+        self.assertEqual({policy["kind"] for policy in policies}, {"kv", "span", "commit", "refresh", "branch"})
         names = [policy["name"] for policy in policies]
-        for name in ("kv/cake", "span/adablock", "span/wrong_delimiter", "commit/threshold", "refresh/dual"):
+        for name in ("kv/cake", "span/adablock", "span/wrong_delimiter", "commit/threshold", "refresh/dual", "branch/uniform"):
             self.assertIn(name, names)
         for policy in policies:
             self.assertIn(f"\n{policy['name']} ", stdout)
+        # The command at its end works as printed.
+        hint = stdout.splitlines()[-1].rpartition(": reprise ")[2]
+        self.assertTrue(self.run_program(*hint.split())[0].startswith("kv/full "))
 
     def test_policies_explains_one(self):
         stdout = self.run_program("policies", "cake")[0]

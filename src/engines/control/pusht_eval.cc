@@ -1,0 +1,134 @@
+#include "engines/control/pusht_eval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace reprise {
+namespace {
+
+// Other noise than that of the observations' first runs, whose seeds count up.
+constexpr uint64_t kOtherNoise = 1'000'000'007;
+
+std::vector<double> scores(const PushtMethodResult& result) {
+  std::vector<double> values;
+  for (const PushtEpisode& episode : result.episodes) values.push_back(episode.score);
+  return values;
+}
+
+std::vector<double> successes(const PushtMethodResult& result) {
+  std::vector<double> values;
+  for (const PushtEpisode& episode : result.episodes) values.push_back(episode.is_solved ? 1 : 0);
+  return values;
+}
+
+// Of all values the one that the share `rank` of them does not exceed; 0 of none.
+double quantile(std::vector<double> values, double rank) {
+  if (values.empty()) return 0;
+  const auto i = static_cast<size_t>(std::ceil(rank * static_cast<double>(values.size()))) - 1;
+  std::ranges::nth_element(values, values.begin() + static_cast<ptrdiff_t>(i));
+  return values[i];
+}
+
+// A method's policy and what single calls of it gave.
+struct Contestant {
+  std::unique_ptr<DiffusionPolicy> policy;
+  std::vector<std::vector<float>> actions;
+  std::vector<double> call_ms;
+};
+
+// Methods take turns at every observation, so that a slow minute of the machine hits all.
+std::vector<Contestant> single_calls(const std::shared_ptr<const PolicyTransformerModel>& model,
+                                     const Backend& backend, std::span<const PushtMethod> methods,
+                                     const PushtEvalOptions& options) {
+  std::vector<Contestant> contestants;
+  for (const PushtMethod& method : methods) {
+    contestants.push_back(
+        {std::make_unique<DiffusionPolicy>(model, backend, method.sampler, method.schedule)});
+  }
+  for (size_t i = 0; i < options.observations.size(); ++i) {
+    for (Contestant& contestant : contestants) {
+      const double before_s = contestant.policy->counts().total_s;
+      auto one = executed_actions(*contestant.policy, std::span(options.observations).subspan(i, 1),
+                                  options.first_noise_seed + i);
+      contestant.call_ms.push_back(1e3 * (contestant.policy->counts().total_s - before_s));
+      contestant.actions.push_back(std::move(one[0]));
+    }
+  }
+  return contestants;
+}
+
+}  // namespace
+
+std::vector<std::vector<float>> executed_actions(DiffusionPolicy& policy,
+                                                 std::span<const std::vector<float>> observations,
+                                                 uint64_t first_seed) {
+  std::vector<std::vector<float>> actions;
+  for (size_t i = 0; i < observations.size(); ++i) {
+    const ActionChunk chunk = policy.act({.obs = observations[i], .seed = first_seed + i});
+    const auto executed = policy.executed(chunk);
+    actions.emplace_back(executed.begin(), executed.end());
+  }
+  return actions;
+}
+
+double action_rmse(std::span<const std::vector<float>> a, std::span<const std::vector<float>> b) {
+  double squares = 0;
+  size_t n = 0;
+  const bool fits =
+      std::ranges::equal(a, b, {}, &std::vector<float>::size, &std::vector<float>::size);
+  if (!fits) {
+    throw Error(
+        fmt::format("actions of {} observations cannot be compared with those of {}, or "
+                    "their lengths differ",
+                    a.size(), b.size()));
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    for (size_t j = 0; j < a[i].size(); ++j) {
+      const double difference = static_cast<double>(a[i][j]) - b[i][j];
+      squares += difference * difference;
+      ++n;
+    }
+  }
+  return n == 0 ? 0 : std::sqrt(squares / static_cast<double>(n));
+}
+
+PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerModel>& model,
+                               const Backend& backend, std::span<const PushtMethod> methods,
+                               const PushtEvalOptions& options, const PushtEvalEvents& events) {
+  if (methods.empty()) throw Error("an evaluation needs at least one method");
+  std::vector<Contestant> contestants = single_calls(model, backend, methods, options);
+  const Contestant& full = contestants.front();
+  PushtEvaluation evaluation;
+  evaluation.noise_rmse = action_rmse(
+      full.actions,
+      executed_actions(*full.policy, options.observations, options.first_noise_seed + kOtherNoise));
+  for (size_t i = 0; i < methods.size(); ++i) {
+    DiffusionPolicy& policy = *contestants[i].policy;
+    PushtMethodResult result{.method = methods[i]};
+    result.call_ms = quantile(contestants[i].call_ms, 0.5);
+    result.p95_call_ms = quantile(contestants[i].call_ms, 0.95);
+    result.action_rmse = action_rmse(contestants[i].actions, full.actions);
+    policy.reset_counts();
+    result.episodes = run_pusht(policy, options.run, events.episodes);
+    if (events.episodes.is_cancelled && events.episodes.is_cancelled()) break;
+    const ControlCounts& counts = policy.counts();
+    result.evals_per_chunk = counts.evaluations_per_chunk(methods[i].schedule.shape().n_branches());
+    result.flops_per_chunk = counts.flops / static_cast<double>(counts.n_chunks);
+    result.cache_bytes = policy.cache_bytes();
+    result.score = sample_mean(scores(result));
+    result.success = sample_mean(successes(result));
+    const PushtMethodResult& first = i == 0 ? result : evaluation.results[0];
+    result.score_over_full = paired_difference(scores(result), scores(first));
+    result.success_over_full = paired_difference(successes(result), successes(first));
+    if (events.on_result) events.on_result(result);
+    evaluation.results.push_back(std::move(result));
+  }
+  return evaluation;
+}
+
+}  // namespace reprise

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "engines/pusht/pusht_geometry.h"
+
+namespace reprise {
+
+// Twenty control steps, 200 substeps, that bring out one side of the physics each.
+struct NamedMotion {
+  std::string_view name;
+  PushtState start;  // placed exactly
+  std::array<Vec2, 20> targets;
+};
+
+// push: against the bar, off its middle; swipe: along the bar's edge; wall: the block slides onto a
+// wall and stays there; corner: into a corner, two walls and the agent at once.
+const std::vector<NamedMotion>& named_motions();
+
+}  // namespace reprise
