@@ -4,6 +4,7 @@ set -euo pipefail
 packages=(
   build-essential patch cmake ninja-build ccache clang-format clang-tidy python3 python3-pip
   nlohmann-json3-dev libcli11-dev libedit-dev libfmt-dev libspdlog-dev libhwy-dev libgtest-dev libgmock-dev libbenchmark-dev
+  pkgconf libpng-dev libavformat-dev libavcodec-dev libswscale-dev
   libchipmunk-dev
 )
 missing=()

@@ -45,24 +45,40 @@ void write_all(const std::string& path, int fd, std::span<const std::byte> bytes
   }
 }
 
+// What a rename has to replace, so that a link stays.
+std::string link_target(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path target = std::filesystem::canonical(path, error);
+  return error ? path : target.string();
+}
+
 void replace_file(const std::string& path, std::span<const std::byte> bytes) {
-  std::string temporary = path + ".XXXXXX";
-  const Descriptor file(mkostemp(temporary.data(), O_CLOEXEC));
-  if (file.get() < 0) refuse(path, "write there");
-  try {
-    write_all(path, file.get(), bytes);
-    if (fchmod(file.get(), 0644) != 0 || fsync(file.get()) != 0) refuse(path, "write");
-    if (rename(temporary.c_str(), path.c_str()) != 0) refuse(path, "rename the finished file");
-  } catch (...) {
-    unlink(temporary.c_str());
-    throw;
-  }
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const Descriptor parent(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
-  if (parent.get() >= 0) fsync(parent.get());  // best effort: the name may be lost, not the data
+  UnfinishedFile file(path);
+  write_all(path, file.descriptor(), bytes);
+  file.finish();
 }
 
 }  // namespace
+
+UnfinishedFile::UnfinishedFile(const std::string& path)
+    : path_(link_target(path)), temporary_(path_ + ".XXXXXX") {
+  descriptor_ = mkostemp(temporary_.data(), O_CLOEXEC);
+  if (descriptor_ < 0) refuse(path, "write there");
+}
+
+UnfinishedFile::~UnfinishedFile() {
+  close(descriptor_);
+  if (!is_finished_) unlink(temporary_.c_str());
+}
+
+void UnfinishedFile::finish() {
+  if (fchmod(descriptor_, 0644) != 0 || fsync(descriptor_) != 0) refuse(path_, "write");
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "rename the finished file");
+  is_finished_ = true;
+  const std::string folder = std::filesystem::path(path_).parent_path().string();
+  const Descriptor parent(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC));
+  if (parent.get() >= 0) fsync(parent.get());  // best effort: the name may be lost, not the data
+}
 
 void write_file(const std::string& path, std::span<const std::byte> bytes) {
   namespace fs = std::filesystem;
@@ -70,8 +86,7 @@ void write_file(const std::string& path, std::span<const std::byte> bytes) {
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) return replace_file(path, bytes);
   // A rename would take the place of a link, and of a device.
-  const std::string target = fs::canonical(path, error).string();
-  if (fs::is_regular_file(status) && !error) return replace_file(target, bytes);
+  if (fs::is_regular_file(status)) return replace_file(path, bytes);
   const Descriptor device(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (device.get() < 0) refuse(path, "write there");
   write_all(path, device.get(), bytes);

@@ -35,6 +35,28 @@ TEST_F(AtomicFile, ReplacesAndLeavesNothingElse) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 }
 
+TEST_F(AtomicFile, UnfinishedFileHasNoName) {
+  const std::string path = folder_ / "a";
+  write_file(path, bytes("old"));
+  std::string temporary;
+  {
+    const UnfinishedFile file(path);
+    temporary = file.temporary();
+    ASSERT_EQ(write(file.descriptor(), "new", 3), 3);
+    EXPECT_EQ(read_file(path, 10), "old");
+    EXPECT_EQ(read_file(temporary, 10), "new");
+  }
+  EXPECT_EQ(read_file(path, 10), "old");
+  EXPECT_FALSE(fs::exists(temporary));
+  fs::create_symlink(path, folder_ / "link");
+  UnfinishedFile file(folder_ / "link");
+  ASSERT_EQ(write(file.descriptor(), "new", 3), 3);
+  file.finish();
+  EXPECT_EQ(read_file(path, 10), "new");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_THROW(UnfinishedFile(folder_ / "missing" / "a"), Error);
+}
+
 // A file size limit stands for a full disk: the write fails half-way.
 TEST_F(AtomicFile, FailedWriteLeavesTheOldFile) {
   const std::string path = folder_ / "a";

@@ -14,10 +14,14 @@ ProgramPlace program_place() {
   ProgramPlace place;
   place.folder = program.parent_path();
   place.share = program.parent_path().parent_path() / "share" / "reprise";
+  place.modules = program.parent_path() / REPRISE_MODULE_DIR;
   const fs::path build = fs::weakly_canonical(REPRISE_BINARY_DIR, error);
   const auto [build_end, program_end] =
       std::mismatch(build.begin(), build.end(), program.begin(), program.end());
-  if (!error && build_end == build.end()) place.source = REPRISE_SOURCE_DIR;
+  if (!error && build_end == build.end()) {
+    place.source = REPRISE_SOURCE_DIR;
+    place.build = build;
+  }
   return place;
 }
 

@@ -13,6 +13,10 @@ struct ProgramPlace {
   std::filesystem::path share;
   // The source tree, when the program runs out of its own build folder; else empty.
   std::filesystem::path source;
+  // The build folder, likewise.
+  std::filesystem::path build;
+  // Where an installed program has its modules; it need not exist.
+  std::filesystem::path modules;
 };
 
 ProgramPlace program_place();
