@@ -42,8 +42,8 @@ BranchErrors branch_errors(const std::shared_ptr<const PolicyTransformerModel>& 
   const int32_t n_values = model->hparams.n_horizon * model->hparams.n_embd;
   BranchRecording exact(shape, n_values);
   BranchRecording used(shape, n_values);
-  BranchErrors errors{.shape = shape};
-  errors.relative.assign(static_cast<size_t>(shape.n_branches()) * shape.n_steps, 0);
+  BranchErrors errors{shape,
+                      std::vector<double>(static_cast<size_t>(shape.n_branches()) * shape.n_steps)};
   for (size_t i = 0; i < observations.size(); ++i) {
     const ChunkRequest request = {.obs = observations[i], .seed = first_seed + i};
     exact.record(full, request);

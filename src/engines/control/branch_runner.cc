@@ -19,6 +19,17 @@ void add(const float* __restrict from, int64_t n, float* __restrict to) {
 
 }  // namespace
 
+BranchRunner::Own::Own(const PolicyTransformerModel& model, const BranchPlan& plan,
+                       int32_t n_robots)
+    : workspace(model, n_robots) {
+  const int64_t n_rows = static_cast<int64_t>(n_robots) * model.hparams.n_horizon;
+  x.resize(n_rows * model.hparams.n_action);
+  y.resize(x.size());
+  h.resize(n_rows * model.hparams.n_embd);
+  sums.resize(plan.n_sums() * h.size());
+  diffused.resize(model.hparams.n_horizon * model.hparams.n_action);
+}
+
 BranchRunner::BranchRunner(const PolicyTransformerModel& model, const ActionSampler& sampler,
                            const BranchPlan& plan, int32_t n_robots, int32_t n_threads)
     : model_(model),
@@ -26,18 +37,9 @@ BranchRunner::BranchRunner(const PolicyTransformerModel& model, const ActionSamp
       plan_(plan),
       n_robots_(n_robots),
       workspace_(model, n_robots, n_threads) {
-  const int64_t n_rows = static_cast<int64_t>(n_robots) * model.hparams.n_horizon;
-  const int64_t n_values = n_rows * model.hparams.n_embd;
-  fresh_.resize(2 * n_values);
-  outputs_.resize(plan.n_outputs() * n_values);
-  for (int32_t i = 0; i < n_threads; ++i) {
-    own_.push_back({.workspace = PolicyWorkspace(model, n_robots)});
-    own_.back().x.resize(n_rows * model.hparams.n_action);
-    own_.back().y.resize(n_rows * model.hparams.n_action);
-    own_.back().h.resize(n_values);
-    own_.back().sums.resize(plan.n_sums() * n_values);
-    own_.back().diffused.resize(model.hparams.n_horizon * model.hparams.n_action);
-  }
+  for (int32_t i = 0; i < n_threads; ++i) own_.emplace_back(model, plan, n_robots);
+  fresh_.resize(2 * own_[0].h.size());
+  outputs_.resize(plan.n_outputs() * own_[0].h.size());
 }
 
 void BranchRunner::run(std::span<const ActionDenoising> robots, const PolicyTeam& team,

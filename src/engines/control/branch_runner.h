@@ -44,6 +44,8 @@ class BranchRunner {
  private:
   // What every thread has for itself, so that only branches need the team.
   struct Own {
+    Own(const PolicyTransformerModel& model, const BranchPlan& plan, int32_t n_robots);
+
     std::vector<float> x, y;                 // [rows][Da]
     std::vector<float> h;                    // [rows][d]
     std::vector<float> sums;                 // [plan.n_sums()][rows][d]

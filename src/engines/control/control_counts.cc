@@ -7,7 +7,7 @@ void ControlCounts::add_work(const ControlCounts& other) {
   n_branches_reused += other.n_branches_reused;
   flops += other.flops;
   saved_flops += other.saved_flops;
-  for (size_t i = 0; i < steps.size(); ++i) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
     steps[i].n += other.steps[i].n;
     steps[i].seconds += other.steps[i].seconds;
   }

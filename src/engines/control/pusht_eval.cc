@@ -36,6 +36,11 @@ double quantile(std::vector<double> values, double rank) {
 
 // A method's policy and what single calls of it gave.
 struct Contestant {
+  Contestant(const std::shared_ptr<const PolicyTransformerModel>& model, const Backend& backend,
+             const PushtMethod& method)
+      : policy(std::make_unique<DiffusionPolicy>(model, backend, method.sampler, method.schedule)) {
+  }
+
   std::unique_ptr<DiffusionPolicy> policy;
   std::vector<std::vector<float>> actions;
   std::vector<double> call_ms;
@@ -46,10 +51,7 @@ std::vector<Contestant> single_calls(const std::shared_ptr<const PolicyTransform
                                      const Backend& backend, std::span<const PushtMethod> methods,
                                      const PushtEvalOptions& options) {
   std::vector<Contestant> contestants;
-  for (const PushtMethod& method : methods) {
-    contestants.push_back(
-        {std::make_unique<DiffusionPolicy>(model, backend, method.sampler, method.schedule)});
-  }
+  for (const PushtMethod& method : methods) contestants.emplace_back(model, backend, method);
   for (size_t i = 0; i < options.observations.size(); ++i) {
     for (Contestant& contestant : contestants) {
       const double before_s = contestant.policy->counts().total_s;
@@ -109,7 +111,7 @@ PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerMode
       executed_actions(*full.policy, options.observations, options.first_noise_seed + kOtherNoise));
   for (size_t i = 0; i < methods.size(); ++i) {
     DiffusionPolicy& policy = *contestants[i].policy;
-    PushtMethodResult result{.method = methods[i]};
+    PushtMethodResult result(methods[i]);
     result.call_ms = quantile(contestants[i].call_ms, 0.5);
     result.p95_call_ms = quantile(contestants[i].call_ms, 0.95);
     result.action_rmse = action_rmse(contestants[i].actions, full.actions);

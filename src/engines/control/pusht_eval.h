@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/sample_mean.h"
@@ -31,6 +32,8 @@ struct PushtEvalOptions {
 
 // What one method did. "Full" is the first method of the evaluation.
 struct PushtMethodResult {
+  explicit PushtMethodResult(PushtMethod of) : method(std::move(of)) {}
+
   PushtMethod method;
   std::vector<PushtEpisode> episodes;
   SampleMean score, success;
