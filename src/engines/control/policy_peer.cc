@@ -123,9 +123,8 @@ std::vector<double> PolicyPeer::ask(const std::string& command) {
 std::vector<float> PolicyPeer::forward(int32_t timestep, std::span<const float> sample,
                                        std::span<const float> obs) {
   // {:.9g} brings every F32 across as it is.
-  const std::vector<double> numbers =
-      ask(fmt::format("forward {} {:.9g} {:.9g}", timestep, fmt::join(sample, " "),
-                      fmt::join(obs, " ")));
+  const std::vector<double> numbers = ask(fmt::format("forward {} {:.9g} {:.9g}", timestep,
+                                                      fmt::join(sample, " "), fmt::join(obs, " ")));
   if (numbers.size() != sample.size()) {
     throw Error(fmt::format("{}: {} output values, {} are expected", process_->program(),
                             numbers.size(), sample.size()));
