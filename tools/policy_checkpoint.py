@@ -1,0 +1,142 @@
+"""What a transformer policy of Diffusion Policy declares: its sizes, its noise schedule, and the tensors that must be there.
+
+Source: Diffusion Policy (arXiv 2303.04137), the state dict of its `DiffusionTransformerLowdimPolicy`.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+import numpy
+
+
+class PolicyError(Exception):
+    """The checkpoint cannot be converted; the text says what is wrong where, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Of the network and its use, named as the reference has them."""
+
+    n_layer: int
+    n_head: int
+    n_emb: int
+    horizon: int
+    n_obs_steps: int
+    n_action_steps: int
+    obs_dim: int
+    action_dim: int
+    causal: bool = True
+
+    def check(self, path: pathlib.Path) -> None:
+        for name in ("n_layer", "n_head", "n_emb", "horizon", "n_obs_steps", "n_action_steps", "obs_dim", "action_dim"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
+                raise PolicyError(f"{path}: {name} is {value!r}, expected an integer from 1")
+        if self.n_emb % self.n_head != 0 or self.n_emb % 2 != 0 or self.n_emb < 4:
+            raise PolicyError(f"{path}: n_emb {self.n_emb} must be even, from 4, and a multiple of n_head {self.n_head}")
+        if self.n_obs_steps - 1 + self.n_action_steps > self.horizon:
+            raise PolicyError(f"{path}: n_obs_steps {self.n_obs_steps} - 1 + n_action_steps {self.n_action_steps} is beyond "
+                              f"the horizon of {self.horizon}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """The noise that training added, named as diffusers has it."""
+
+    num_train_timesteps: int = 100
+    beta_schedule: str = "squaredcos_cap_v2"
+    prediction_type: str = "epsilon"
+    clip_sample: bool = True
+    variance_type: str = "fixed_small"
+
+    def check(self, path: pathlib.Path) -> None:
+        if not isinstance(self.num_train_timesteps, int) or not 1 <= self.num_train_timesteps <= 10000:
+            raise PolicyError(f"{path}: {self.num_train_timesteps!r} training timesteps, expected 1 to 10000")
+        for name, wanted in (("beta_schedule", ("squaredcos_cap_v2",)), ("prediction_type", ("epsilon", "sample")),
+                             ("variance_type", ("fixed_small",))):
+            if getattr(self, name) not in wanted:
+                raise PolicyError(f"{path}: {name} is {getattr(self, name)!r}; {' and '.join(wanted)} can be converted")
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A checkpoint in memory. tensors: F32, by the reference's names without 'model.', and norm.{obs,action}.*"""
+
+    path: pathlib.Path
+    sizes: Sizes
+    noise: Noise
+    tensors: Mapping[str, numpy.ndarray]
+
+
+IGNORED = ("mask", "memory_mask", "_dummy_variable")  # computed anew
+
+
+def own_name(name: str) -> str:
+    """model.pos_emb to pos_emb; normalizer.params_dict.obs.input_stats.min to norm.obs.min."""
+    if name.startswith("model."):
+        return name.removeprefix("model.")
+    if name.startswith("normalizer.params_dict."):
+        return "norm." + name.removeprefix("normalizer.params_dict.").replace(".input_stats.", ".")
+    return name
+
+
+def sizes_of(path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], n_head: int, n_action_steps: int,
+             causal: bool) -> Sizes:
+    """The other sizes stand in the tensors' shapes."""
+    if any(name.startswith("encoder.layers.") for name in shapes):
+        raise PolicyError(f"{path}: has 'encoder.layers.*': a transformer over the conditions (n_cond_layers) and the form "
+                          "without a decoder are not supported; take a policy with n_cond_layers = 0 and time_as_cond")
+    for name, n_dims in (("input_emb.weight", 2), ("cond_obs_emb.weight", 2), ("pos_emb", 3), ("cond_pos_emb", 3)):
+        if len(shapes.get(name, ())) != n_dims:
+            raise PolicyError(f"{path}: tensor '{name}' with {n_dims} dimensions is missing: is no transformer policy with "
+                              "conditions")
+    n_layer = 0
+    while f"decoder.layers.{n_layer}.linear1.weight" in shapes:
+        n_layer += 1
+    n_emb, action_dim = shapes["input_emb.weight"]
+    return Sizes(n_layer, n_head, n_emb, shapes["pos_emb"][1], shapes["cond_pos_emb"][1] - 1, n_action_steps,
+                 shapes["cond_obs_emb.weight"][1], action_dim, causal)
+
+
+def expected_tensors(sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    """Every tensor of the network and of its normaliser, in the order of computation."""
+    d, n_ff = sizes.n_emb, 4 * sizes.n_emb
+    wanted = {"cond_obs_emb.weight": (d, sizes.obs_dim), "cond_obs_emb.bias": (d,),
+              "cond_pos_emb": (1, 1 + sizes.n_obs_steps, d), "encoder.0.weight": (n_ff, d), "encoder.0.bias": (n_ff,),
+              "encoder.2.weight": (d, n_ff), "encoder.2.bias": (d,), "input_emb.weight": (d, sizes.action_dim),
+              "input_emb.bias": (d,), "pos_emb": (1, sizes.horizon, d)}
+    for i in range(sizes.n_layer):
+        layer = {}
+        for norm, attention in (("norm1", "self_attn"), ("norm2", "multihead_attn")):
+            layer |= {f"{norm}.weight": (d,), f"{norm}.bias": (d,), f"{attention}.in_proj_weight": (3 * d, d),
+                      f"{attention}.in_proj_bias": (3 * d,), f"{attention}.out_proj.weight": (d, d),
+                      f"{attention}.out_proj.bias": (d,)}
+        layer |= {"norm3.weight": (d,), "norm3.bias": (d,), "linear1.weight": (n_ff, d), "linear1.bias": (n_ff,),
+                  "linear2.weight": (d, n_ff), "linear2.bias": (d,)}
+        wanted |= {f"decoder.layers.{i}.{name}": shape for name, shape in layer.items()}
+    wanted |= {"ln_f.weight": (d,), "ln_f.bias": (d,), "head.weight": (sizes.action_dim, d), "head.bias": (sizes.action_dim,)}
+    for kind, n in (("obs", sizes.obs_dim), ("action", sizes.action_dim)):
+        wanted |= {f"norm.{kind}.{name}": (n,) for name in ("scale", "offset", "min", "max")}
+    return wanted
+
+
+def check(policy: Policy) -> None:
+    """Throws PolicyError unless the tensors are those of the sizes, finite, and the normaliser can be undone."""
+    policy.sizes.check(policy.path)
+    policy.noise.check(policy.path)
+    wanted = expected_tensors(policy.sizes)
+    for name, shape in wanted.items():
+        values = policy.tensors.get(name)
+        if values is None:
+            raise PolicyError(f"{policy.path}: tensor '{name}' {list(shape)} is missing; take the whole checkpoint")
+        if values.shape != shape:
+            raise PolicyError(f"{policy.path}: tensor '{name}' is {list(values.shape)}, the sizes ask for {list(shape)}")
+        if not numpy.isfinite(values).all():
+            raise PolicyError(f"{policy.path}: tensor '{name}' holds values that are no finite numbers")
+    for name in policy.tensors:
+        if name not in wanted:
+            raise PolicyError(f"{policy.path}: tensor '{name}' has no place in a transformer policy")
+    for kind in ("obs", "action"):
+        if (policy.tensors[f"norm.{kind}.scale"] == 0).any():
+            raise PolicyError(f"{policy.path}: the normaliser's scale of '{kind}' is 0 for a channel, which cannot be undone")
