@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   json["replayed_success_share"] = report.replayed_success_share;
   json["n_wedged"] = report.n_wedged;
   json["wedged_share_within_1e-5"] = report.wedged_share_within_1e5;
+  json["wedged_largest_difference_px"] = report.wedged_largest_difference;
   fmt::print("{}\n", json.dump(2));
   return is_met ? 0 : 1;
 }

@@ -11,7 +11,7 @@ TEST(PushtConformance, NamedMotionsAreChipmunks) {
   }
 }
 
-// The bench runs 100; the order of contacts may separate one in ten here.
+// The bench runs 100, of which 97 have to.
 TEST(PushtConformance, TheExpertsEpisodesAreChipmunks) {
   const ConformanceReport report = pusht_conformance(10);
   EXPECT_GE(report.share_within_1e6, 0.9);

@@ -38,6 +38,7 @@ struct ChipmunkPusht::Space {
     }
     agent.reset(cpBodyNewKinematic());
     disc.reset(cpCircleShapeNew(agent.get(), 15, cpvzero));
+    cpBodySetPosition(agent.get(), {256, 400});
     cpSpaceAddBody(space.get(), agent.get());
     cpSpaceAddShape(space.get(), disc.get());
 
@@ -48,6 +49,7 @@ struct ChipmunkPusht::Space {
     const cpVect centres =
         cpvadd(cpShapeGetCenterOfGravity(bar.get()), cpShapeGetCenterOfGravity(stem.get()));
     cpBodySetCenterOfGravity(block.get(), cpvmult(centres, 0.5));
+    cpBodySetPosition(block.get(), {256, 300});
     cpSpaceAddBody(space.get(), block.get());
     cpSpaceAddShape(space.get(), bar.get());
     cpSpaceAddShape(space.get(), stem.get());

@@ -25,10 +25,11 @@ struct ConformanceReport {
   double solved_share = 0;            // by the expert in PushtWorld
   double replayed_success_share = 0;  // of its action sequences, solved in Chipmunk, too
 
-  // Random targets that wedge the block between agent and walls; there the order of contacts
-  // decides, and nothing is promised.
+  // Random targets all over the window, which wedge the block between agent and walls: there the
+  // order of contacts decides. Reported; nothing is promised.
   int32_t n_wedged = 0;
   double wedged_share_within_1e5 = 0;
+  double wedged_largest_difference = 0;
 };
 
 double motion_difference(const NamedMotion& motion);

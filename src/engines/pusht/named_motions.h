@@ -15,8 +15,9 @@ struct NamedMotion {
   std::array<Vec2, 20> targets;
 };
 
-// push: against the bar, off its middle; swipe: along the bar's edge; wall: the block slides onto a
-// wall and stays there; corner: into a corner, two walls and the agent at once.
+// push: against the bar, off its middle; swipe: along the bar's edge, too near; wall: at the bar's
+// end, which turns until a corner meets a wall and slides along it; corner: from inside the T's
+// corner onto a wall, flat at last, with the agent in between.
 const std::vector<NamedMotion>& named_motions();
 
 }  // namespace reprise

@@ -13,12 +13,13 @@ constexpr double kInverseMass = 1 / kBlockMass;
 constexpr double kInverseMoment = 1 / kBlockMoment;
 
 // Chipmunk's defaults (cpSpaceInit): rounds of the solver, overlap left in peace (px), substeps
-// after which a pair's impulses are forgotten, share of an overlap undone in a substep.
+// after which a pair's impulses are forgotten, share of an overlap undone in a substep. It writes
+// two of them as floats: 0.1 and 0.9 proper would part from it by 1e-7 px a touch.
 constexpr int32_t kRounds = 10;
-constexpr double kSlop = 0.1;
+constexpr double kSlop = 0.1F;
 constexpr int32_t kPersistence = 3;
 constexpr double kSubstep = 0.01;  // seconds
-const double kBiasShare = 1 - std::pow(std::pow(0.9, 60), kSubstep);
+const double kBiasShare = 1 - std::pow(std::pow(1.0F - 0.1F, 60.0), kSubstep);
 
 struct Wall {
   Vec2 normal;  // into the window
@@ -33,17 +34,18 @@ constexpr std::array<Vec2, 4> kEdgeNormals = {{{0, -1}, {1, 0}, {0, 1}, {-1, 0}}
 // A part of the block in the window.
 struct PlacedPart {
   Quad corners, normals;
-  Vec2 low, high;  // bounding box
+  Box box;
 };
 
 PlacedPart placed_part(int32_t i_part, const PushtBlock& block, const Rotation& rotation) {
-  PlacedPart part{{}, {}, {INFINITY, INFINITY}, {-INFINITY, -INFINITY}};
+  PlacedPart part{{}, {}, {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}}};
+  auto& [low, high] = part.box;
   for (size_t i = 0; i < 4; ++i) {
     const Vec2 corner = block.centre + rotation.apply(kBlockParts[i_part][i] - kBlockCentre);
     part.corners[i] = corner;
     part.normals[i] = rotation.apply(kEdgeNormals[i]);
-    part.low = {std::min(part.low.x, corner.x), std::min(part.low.y, corner.y)};
-    part.high = {std::max(part.high.x, corner.x), std::max(part.high.y, corner.y)};
+    low = {std::min(low.x, corner.x), std::min(low.y, corner.y)};
+    high = {std::max(high.x, corner.x), std::max(high.y, corner.y)};
   }
   return part;
 }
@@ -136,9 +138,6 @@ void touch_wall(const Wall& wall, const PlacedPart& part, const PushtBlock& bloc
 
 void touch_agent(const PushtAgent& agent, const PlacedPart& part, const PushtBlock& block,
                  int32_t i_substep, ContactMemory::Pair& pair, PushtContacts& contacts) {
-  if (agent.place.x < part.low.x - kAgentRadius || agent.place.x > part.high.x + kAgentRadius ||
-      agent.place.y < part.low.y - kAgentRadius || agent.place.y > part.high.y + kAgentRadius)
-    return;
   const Nearest nearest = nearest_point(part, agent.place);
   if (nearest.distance > kAgentRadius) return;
   PushtContact contact =
@@ -152,16 +151,25 @@ void touch_agent(const PushtAgent& agent, const PlacedPart& part, const PushtBlo
 }  // namespace
 
 PushtContacts find_contacts(const PushtBlock& block, const PushtAgent& agent, int32_t i_substep,
-                            ContactMemory& memory) {
-  PushtContacts contacts;
+                            ContactOrder& order, ContactMemory& memory) {
   const Rotation rotation(block.angle);
-  for (int32_t i_part = 0; i_part < 2; ++i_part) {
-    const PlacedPart part = placed_part(i_part, block, rotation);
-    for (int32_t i_wall = 0; i_wall < 4; ++i_wall) {
-      touch_wall(kWalls[i_wall], part, block, i_substep, memory.pair(i_part, i_wall), contacts);
+  const std::array<PlacedPart, 2> parts = {placed_part(0, block, rotation),
+                                           placed_part(1, block, rotation)};
+  const Vec2 radius{kAgentRadius, kAgentRadius};
+  const Box agent_box{agent.place - radius, agent.place + radius};
+  const PushtPairs pairs =
+      order.update({{{parts[0].box, block.velocity}, {parts[1].box, block.velocity}}},
+                   {agent_box, agent.velocity});
+  PushtContacts contacts;
+  for (const PushtPair& pair : pairs.all()) {
+    const PlacedPart& part = parts[pair.i_part];
+    const bool is_agent = pair.i_other == PushtPair::kAgent;
+    if (!part.box.meets(is_agent ? agent_box : kWallBoxes[pair.i_other])) continue;
+    if (is_agent) {
+      touch_agent(agent, part, block, i_substep, memory.pair(pair), contacts);
+    } else {
+      touch_wall(kWalls[pair.i_other], part, block, i_substep, memory.pair(pair), contacts);
     }
-    touch_agent(agent, part, block, i_substep, memory.pair(i_part, ContactMemory::kAgent),
-                contacts);
   }
   return contacts;
 }

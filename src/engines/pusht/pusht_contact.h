@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engines/pusht/contact_order.h"
 #include "engines/pusht/pusht_geometry.h"
 
 namespace reprise {
@@ -37,12 +38,10 @@ class ContactMemory {
     int32_t last_touch = kNever;     // substep
     std::array<Vertex, 4> vertices;  // of the block's part; of the agent's pair only the first
   };
-  static constexpr int32_t kAgent = 4;  // behind the four walls
-
-  Pair& pair(int32_t i_part, int32_t i_other) { return pairs_[i_part][i_other]; }
+  Pair& pair(PushtPair pair) { return pairs_[pair.i_part][pair.i_other]; }
 
  private:
-  std::array<std::array<Pair, 5>, 2> pairs_;  // [part of the block][wall 0..3, agent]
+  std::array<std::array<Pair, 5>, 2> pairs_;  // [part of the block][wall or agent]
 };
 
 // One point where the block is touched.
@@ -71,10 +70,10 @@ class PushtContacts {
   size_t n_ = 0;
 };
 
-// Every point where agent or walls touch the block, in the order part by part, walls first.
-// `memory` learns who touched whom at i_substep.
+// Every point where agent or walls touch the block, pair by pair in Chipmunk's order. `order` and
+// `memory` learn where everything is and who touched whom at i_substep.
 PushtContacts find_contacts(const PushtBlock& block, const PushtAgent& agent, int32_t i_substep,
-                            ContactMemory& memory);
+                            ContactOrder& order, ContactMemory& memory);
 
 // Sets the block's velocities by ten rounds of sequential impulses and leaves the impulses in the
 // contacts' memory. The block has no velocity of its own: the space's damping is total.

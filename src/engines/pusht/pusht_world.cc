@@ -41,7 +41,8 @@ void PushtWorld::substep() {
   block_.angle += (block_.spin + block_.bias_spin) * kPushtSubstep;
   block_.bias_velocity = {};
   block_.bias_spin = 0;
-  PushtContacts contacts = find_contacts(block_, {agent_, agent_velocity_}, i_substep_, memory_);
+  PushtContacts contacts =
+      find_contacts(block_, {agent_, agent_velocity_}, i_substep_, order_, memory_);
   solve_contacts(contacts.all(), i_substep_, block_);
 }
 
