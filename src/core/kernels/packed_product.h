@@ -12,6 +12,7 @@ namespace reprise {
 // Q8_0 holds for every 32 inputs first the scales (F16) of its outputs and then its integers.
 inline constexpr int64_t kPackedWidth = 32;
 
+// Weights are finite; a NaN in x shows in its row of y.
 struct PackedWeights {
   ggml_type type = GGML_TYPE_F32;  // F32, F16 or Q8_0
   int64_t n_in = 0;
