@@ -59,10 +59,11 @@ struct NamedModel {
   }
 };
 
-bool is_gguf(const fs::directory_entry& entry) {
+bool is_model(const fs::directory_entry& entry) {
   std::error_code error;
-  return entry.is_regular_file(error) && is_same(entry.path().extension().string(), ".gguf") &&
-         !entry.path().filename().string().starts_with('.');
+  const std::string name = lower_ascii(entry.path().filename().string());
+  return entry.is_regular_file(error) && name.ends_with(".gguf") && !name.starts_with('.') &&
+         !name.ends_with(kCalibrationSuffix);
 }
 
 std::vector<fs::directory_entry> sorted_entries(const fs::path& folder) {
@@ -101,11 +102,11 @@ std::vector<NamedModel> named_models(std::span<const ModelFolder> folders,
   std::vector<NamedModel> out;
   for (const ModelFolder& folder : folders) {
     for (const fs::directory_entry& entry : sorted_entries(folder.path)) {
-      if (is_gguf(entry)) out.push_back(named_model(entry.path(), folder.kind, "", catalogue));
+      if (is_model(entry)) out.push_back(named_model(entry.path(), folder.kind, "", catalogue));
       std::error_code error;
       if (!entry.is_directory(error)) continue;
       std::vector<fs::directory_entry> inner = sorted_entries(entry.path());
-      std::erase_if(inner, [](const fs::directory_entry& e) { return !is_gguf(e); });
+      std::erase_if(inner, [](const fs::directory_entry& e) { return !is_model(e); });
       const std::string own = entry.path().filename().string();
       for (const fs::directory_entry& file : inner) {
         // Several files share the folder's name only by having it themselves.

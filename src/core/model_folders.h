@@ -26,6 +26,9 @@ std::string data_model_folder();
 // do not exist are in it too.
 std::vector<ModelFolder> model_folders();
 
+// How the name of a model's calibration ends, which stands beside it and is no model.
+inline constexpr std::string_view kCalibrationSuffix = ".branch.gguf";
+
 // A GGUF file in such a folder or in a folder of its own there (recall/recall.gguf).
 struct LocalModel {
   // Of the catalogue, else in a folder of its own the file's without weight type ("dllm-demo" for

@@ -87,6 +87,16 @@ TEST_F(ModelFolders, AFolderOfItsOwnSparesTheWeightType) {
   EXPECT_THAT(names, testing::ElementsAre("plain.Q4_1", "tiny", "dllm-demo"));
 }
 
+TEST_F(ModelFolders, ACalibrationIsNoModel) {
+  const std::string model = put("source/pusht/pusht-demo.gguf");
+  put("source/pusht/pusht-demo.branch.gguf");
+  put("data/other.Branch.GGUF");
+  EXPECT_EQ(find("pusht"), model);  // alone in a folder of its own
+  EXPECT_EQ(find("pusht-demo"), model);
+  EXPECT_EQ(local_models(folders_).size(), 1U);
+  EXPECT_THAT(refusal("pusht-demo.branch"), HasSubstr("no model 'pusht-demo.branch'"));
+}
+
 TEST_F(ModelFolders, LooksInOrder) {
   const std::string source = put("source/recall/recall.gguf");
   EXPECT_EQ(find("recall"), source);
