@@ -106,7 +106,8 @@ void add_calibrate(CLI::App& app, int& exit_code) {
       ->type_name("FILE");
   verb->footer(
       "Each call's observations come out of an episode of Push-T of its own, the first from its\n"
-      "beginning, the next ones later and later. The file is bound to the model and the sampler.\n\n"
+      "beginning, the next ones later and later. The file is bound to the model and the "
+      "sampler.\n\n"
       "Examples:\n"
       "  reprise calibrate pusht-demo\n"
       "  reprise calibrate pusht-demo --sampler ddim:steps=20 --metric l1 -o ddim20.branch.gguf");
