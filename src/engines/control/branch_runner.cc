@@ -40,6 +40,7 @@ BranchRunner::BranchRunner(const PolicyTransformerModel& model, const ActionSamp
   for (int32_t i = 0; i < n_threads; ++i) own_.emplace_back(model, plan, n_robots);
   fresh_.resize(2 * own_[0].h.size());
   outputs_.resize(plan.n_outputs() * own_[0].h.size());
+  for (int32_t k = 0; k < sampler.n_steps(); ++k) steps_.push_back(step_counts(k));
 }
 
 void BranchRunner::run(std::span<const ActionDenoising> robots, const PolicyTeam& team,
@@ -70,7 +71,8 @@ void BranchRunner::run(std::span<const ActionDenoising> robots, const PolicyTeam
     step_robots(run, k);
     if (team.i_thread == 0) {
       const auto end = Clock::now();
-      count(run, k, std::chrono::duration<double>(end - begin).count());
+      counts.add_step(steps_[k], static_cast<int64_t>(robots.size()),
+                      std::chrono::duration<double>(end - begin).count());
       begin = end;
     }
   }
@@ -170,35 +172,29 @@ void BranchRunner::step_robots(Run& run, int32_t k) {
   for (size_t i = 0; i < run.robots.size(); ++i) {
     sampler_.step(k, std::span(run.own.y).subspan(i * n_actions, n_actions),
                   std::span(run.own.x).subspan(i * n_actions, n_actions),
-                  run.robots[i].noise.subspan((k + 1) * n_actions, n_actions));
+                  sampler_.needs_noise(k)
+                      ? run.robots[i].noise.subspan((k + 1) * n_actions, n_actions)
+                      : std::span<const float>());
   }
 }
 
-void BranchRunner::count(Run& run, int32_t k, double seconds) const {
+// What one robot's step k adds to the counts.
+ControlCounts BranchRunner::step_counts(int32_t k) const {
   const PolicyHparams& hp = model_.hparams;
-  const auto n_robots = static_cast<int64_t>(run.robots.size());
-  int64_t n_computed = 0;
-  int64_t n_reused = 0;
-  double flops = 2.0 * 2 * hp.n_horizon * hp.n_embd * hp.n_action;  // embedding and head
-  double saved_flops = 0;
+  ControlCounts counts;
+  counts.flops = 2.0 * 2 * hp.n_horizon * hp.n_embd * hp.n_action;  // embedding and head
   for (const BranchWork& work : plan_.step(k)) {
     const bool is_computed = work.kind == Kind::kCompute;
-    (is_computed ? n_computed : n_reused) += work.end - work.begin;
+    (is_computed ? counts.n_branches_computed : counts.n_branches_reused) += work.end - work.begin;
     for (int32_t b = work.begin; b < work.end; ++b) {
-      (is_computed ? flops : saved_flops) += branch_flops(model_, b);
+      (is_computed ? counts.flops : counts.saved_flops) += branch_flops(model_, b);
     }
   }
-  ControlCounts& counts = run.counts;
-  counts.n_branches_computed += n_robots * n_computed;
-  counts.n_branches_reused += n_robots * n_reused;
-  counts.flops += static_cast<double>(n_robots) * flops;
-  counts.saved_flops += static_cast<double>(n_robots) * saved_flops;
-  const StepClass step_class = n_reused == 0     ? StepClass::kAll
-                               : n_computed == 0 ? StepClass::kNone
-                                                 : StepClass::kSome;
-  ControlCounts::Steps& steps = counts.steps[static_cast<size_t>(step_class)];
-  steps.n += n_robots;
-  steps.seconds += seconds;
+  const StepClass step_class = counts.n_branches_reused == 0     ? StepClass::kAll
+                               : counts.n_branches_computed == 0 ? StepClass::kNone
+                                                                 : StepClass::kSome;
+  counts.steps[static_cast<size_t>(step_class)].n = 1;
+  return counts;
 }
 
 }  // namespace reprise

@@ -19,7 +19,7 @@ using BranchObserver = std::function<void(int32_t b, int32_t k, std::span<const 
 // What is denoised for one robot, in normalised numbers.
 struct ActionDenoising {
   std::span<const float> obs;     // [To][Do]
-  std::span<const float> noise;   // [n_steps + 1][Tp][Da]
+  std::span<const float> noise;   // [1 + steps that need noise][Tp][Da], or longer
   std::span<const float> frozen;  // [n][Da]: the actions from row To - 1 on that are known
   uint64_t frozen_seed = 0;       // of the noise that they are diffused with
   std::span<float> actions;       // [Tp][Da], the result
@@ -71,7 +71,7 @@ class BranchRunner {
   void add_kept(const Run& run, const BranchWork& work, float* out) const;
   void sum_kept(const Run& run, const BranchWork& work, float* out) const;
   void step_robots(Run& run, int32_t k);
-  void count(Run& run, int32_t k, double seconds) const;
+  ControlCounts step_counts(int32_t k) const;
 
   const PolicyTransformerModel& model_;
   const ActionSampler& sampler_;
@@ -79,9 +79,10 @@ class BranchRunner {
   int32_t n_robots_;
   PolicyMemory memory_;
   PolicyWorkspace workspace_;
-  std::vector<float> fresh_;    // [2][rows][d]: outputs that are not kept, in turns
-  std::vector<float> outputs_;  // [plan.n_outputs()][rows][d]
-  std::vector<Own> own_;        // one a thread
+  std::vector<float> fresh_;          // [2][rows][d]: outputs that are not kept, in turns
+  std::vector<float> outputs_;        // [plan.n_outputs()][rows][d]
+  std::vector<ControlCounts> steps_;  // of one robot
+  std::vector<Own> own_;              // one a thread
 };
 
 }  // namespace reprise

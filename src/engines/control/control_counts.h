@@ -33,6 +33,8 @@ struct ControlCounts {
                          : static_cast<double>(n_branches_computed) /
                                (static_cast<double>(n_chunks) * n_branches);
   }
+  // Adds what one step of n robots did, and how long it took.
+  void add_step(const ControlCounts& of_one, int64_t n_robots, double seconds);
   // Adds another's branches, flops and steps: what threads count for themselves.
   void add_work(const ControlCounts& other);
 };

@@ -129,7 +129,8 @@ std::vector<ActionChunk> DiffusionPolicy::act(std::span<const ChunkRequest> requ
     counts_.n_obs_outside +=
         std::ranges::count_if(job.obs, [](float v) { return std::abs(v) > kUsualObservation; });
     if (request.noise.empty()) {
-      job.noise.resize((sampler_.n_steps() + 1) * n_actions);
+      // x at first, and the z of all steps but the last.
+      job.noise.resize((sampler_.needs_noise(0) ? sampler_.n_steps() : 1) * n_actions);
       NormalStream(seed_of(request.seed, kActionStream)).fill(job.noise);
     }
     job.actions.resize(n_actions);
