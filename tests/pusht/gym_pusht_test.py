@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Push-T world against the public gym-pusht package: same starts, same actions, same states, coverage and keypoints.
+"""The Push-T world against the public gym-pusht package: same starts, same actions, same states and coverage.
 
 REPRISE_PUSHT_REPLAY is the path of the program that replays actions in our world. Passed over (77) where the package does not
 load or runs on pymunk 7, whose interface it does not know: pip install gym-pusht==0.1.8 'pymunk<7'. REPRISE_GYM_PYTHON may name
@@ -16,8 +16,7 @@ import warnings
 
 SKIPPED = 77
 STEPS = 60
-# px and rad. Where bodies touch, both do the same arithmetic in F64; see pusht_trajectory_test.cc. Deep overlaps at the start, the
-# agent on top of the block, are left out: there Chipmunk's search for the nearest edge depends on its history.
+# px and rad; see pusht_trajectory_test.cc.
 TOLERANCE = 1e-9
 
 
@@ -54,7 +53,7 @@ def random_episode(seed: int):
 
 
 class GymPusht(unittest.TestCase):
-    def test_every_state_coverage_and_corner_is_the_same(self):
+    def test_every_state_and_coverage_is_the_same(self):
         n_moved = 0
         for seed in range(40):
             start, actions = random_episode(seed)
@@ -62,9 +61,6 @@ class GymPusht(unittest.TestCase):
             env.reset(options={"reset_to_state": start})
             rows = replayed(start, actions)
             self.assertEqual(len(rows), STEPS + 1)
-            first = rows[0]
-            if any(math.hypot(first[0] - x, first[1] - y) < 40 for x, y in env.get_keypoints(env._block_shapes)):
-                continue  # on top of the block, or near
             for i_step, (action, row) in enumerate(zip([None, *actions], rows)):
                 if action is not None:
                     env.step(action)
@@ -73,7 +69,7 @@ class GymPusht(unittest.TestCase):
                     for ours, theirs in zip(row, want):
                         self.assertAlmostEqual(ours, theirs, delta=TOLERANCE)
             n_moved += rows[0][2:5] != rows[-1][2:5]
-        self.assertGreater(n_moved, 10)
+        self.assertGreater(n_moved, 30)
 
     def test_the_published_start_lies_where_it_says(self):
         env = MODULE.PushTEnv(obs_type="state")
