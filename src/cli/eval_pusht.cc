@@ -10,10 +10,9 @@
 #include "cli/interrupt.h"
 #include "cli/policy_flags.h"
 #include "cli/progress.h"
+#include "cli/pusht_report.h"
 #include "cli/usage_error.h"
-#include "core/binomial.h"
 #include "core/machine.h"
-#include "core/text_table.h"
 #include "engines/control/error_surge.h"
 #include "engines/control/pusht_eval.h"
 #include "engines/control/pusht_grid.h"
@@ -23,7 +22,6 @@ namespace reprise {
 namespace {
 
 using nlohmann::ordered_json;
-using Align = TextTable::Align;
 
 // Of the episodes that observations for action errors come from.
 constexpr uint32_t kObservationSeed = 200000;
@@ -41,99 +39,6 @@ struct PushtFlags {
   PushtRunOptions run{.n_seeds = 200};
   std::string json_path;
 };
-
-int64_t n_solved(const PushtMethodResult& result) {
-  return std::ranges::count_if(result.episodes, &PushtEpisode::is_solved);
-}
-
-ordered_json to_json(const SampleMean& mean) {
-  return {{"mean", mean.mean}, {"standard_error", mean.standard_error}};
-}
-
-ordered_json to_json(const PushtMethodResult& result) {
-  const auto n = static_cast<int64_t>(result.episodes.size());
-  const Interval success = wilson_interval(n_solved(result), n);
-  ordered_json row = {{"method", result.method.name()},
-                      {"sampler", result.method.sampler.text()},
-                      {"branch", result.method.branch},
-                      {"evaluations", result.evals_per_chunk},
-                      {"gflop_a_chunk", 1e-9 * result.flops_per_chunk},
-                      {"chunk_ms", result.call_ms},
-                      {"chunk_p95_ms", result.p95_call_ms},
-                      {"action_rmse_px", result.action_rmse},
-                      {"cache_bytes", result.cache_bytes},
-                      {"n", n},
-                      {"score", to_json(result.score)},
-                      {"n_solved", n_solved(result)},
-                      {"success", to_json(result.success)},
-                      {"success_interval", {success.low, success.high}},
-                      {"score_over_full", to_json(result.score_over_full)},
-                      {"success_over_full", to_json(result.success_over_full)},
-                      {"scores", ordered_json::array()}};
-  std::string solved;
-  for (const PushtEpisode& episode : result.episodes) {
-    row["scores"].push_back(episode.score);
-    solved += episode.is_solved ? '1' : '0';
-  }
-  row["solved"] = solved;
-  return row;
-}
-
-ordered_json to_json(const ErrorSurge& surge) {
-  ordered_json row = {{"branch", surge.branch},
-                      {"bubbling", surge.n_bubbling},
-                      {"evaluations", surge.evaluations},
-                      {"rms", surge.rms()},
-                      {"feed_forward", surge.feed_forward},
-                      {"updates", ordered_json::array()}};
-  for (const auto& of_layer : surge.updates) {
-    ordered_json& layer = row["updates"].emplace_back(ordered_json::array());
-    for (const ErrorSurge::Update& update : of_layer) layer.push_back({update.k, update.error});
-  }
-  return row;
-}
-
-void print_table(std::span<const PushtMethodResult> results) {
-  TextTable table({{"sampler"},
-                   {"branch"},
-                   {"evals", Align::kRight},
-                   {"GFLOP", Align::kRight},
-                   {"ms", Align::kRight},
-                   {"error px", Align::kRight},
-                   {"score", Align::kRight},
-                   {"- full", Align::kRight},
-                   {"success", Align::kRight},
-                   {"95 % interval", Align::kRight}});
-  for (const PushtMethodResult& result : results) {
-    const auto n = static_cast<int64_t>(result.episodes.size());
-    const Interval success = wilson_interval(n_solved(result), n);
-    const auto& [difference, error] = result.score_over_full;
-    table.add({result.method.sampler.text(), result.method.branch,
-               fmt::format("{:.1f}", result.evals_per_chunk),
-               fmt::format("{:.2f}", 1e-9 * result.flops_per_chunk),
-               fmt::format("{:.1f}", result.call_ms), fmt::format("{:.1f}", result.action_rmse),
-               fmt::format("{:.3f} ±{:.3f}", result.score.mean, result.score.standard_error),
-               &result == results.data() ? "-" : fmt::format("{:+.3f} ±{:.3f}", difference, error),
-               fmt::format("{}/{}", n_solved(result), n),
-               fmt::format("{:.1f}..{:.1f}", 100 * success.low, 100 * success.high)});
-  }
-  fmt::print("{}", table.text());
-}
-
-void print_table(std::span<const ErrorSurge> surges) {
-  std::vector<TextTable::Column> columns = {{"branch"}, {"evals", Align::kRight}};
-  for (size_t il = 0; il < surges.front().feed_forward.size(); ++il)
-    columns.push_back({fmt::format("FF {}", il), Align::kRight});
-  columns.push_back({"all", Align::kRight});
-  TextTable table(columns);
-  for (const ErrorSurge& surge : surges) {
-    std::vector<std::string> cells = {surge.branch, fmt::format("{:.1f}", surge.evaluations)};
-    for (const double error : surge.feed_forward) cells.push_back(fmt::format("{:.3f}", error));
-    cells.push_back(fmt::format("{:.3f}", surge.rms()));
-    table.add(cells);
-  }
-  fmt::print("{}", table.text());
-}
 
 // What every JSON begins with.
 ordered_json head(const PushtFlags& flags, const PolicyTransformerModel& model,
@@ -203,7 +108,7 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   // A run that is stopped keeps the methods that were finished.
   events.on_result = [&](const PushtMethodResult& result) {
     progress.on_method();
-    json["rows"].push_back(to_json(result));
+    json["rows"].push_back(result_json(result));
     if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
   };
   const PushtEvaluation evaluation = evaluate_pusht(model, backend, methods,
@@ -212,7 +117,7 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
                                                      .first_noise_seed = kObservationSeed},
                                                     events);
   if (!evaluation.results.empty()) {
-    print_table(evaluation.results);
+    print_results(evaluation.results);
     fmt::print("full with other noise: {:.1f} px\n", evaluation.noise_rmse);
     json["noise_rmse_px"] = evaluation.noise_rmse;
     if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
@@ -226,11 +131,11 @@ void show_surge(const PushtFlags& flags, const std::shared_ptr<const PolicyTrans
   const std::vector<ErrorSurge> surges =
       measure_error_surge(model, backend, sampler, kSurgeUpdates, kSurgeBubbling, observations,
                           kObservationSeed, throw_if_interrupted);
-  print_table(surges);
+  print_surges(surges);
   if (flags.json_path.empty()) return;
   ordered_json json = head(flags, *model, backend, observations.size());
   json["surge"] = ordered_json::array();
-  for (const ErrorSurge& surge : surges) json["surge"].push_back(to_json(surge));
+  for (const ErrorSurge& surge : surges) json["surge"].push_back(surge_json(surge));
   write_eval_json(json, flags.json_path);
 }
 

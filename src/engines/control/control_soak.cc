@@ -47,7 +47,7 @@ BenchRow row_of(const Contestant& one, int64_t seconds) {
   const ControlReport& report = one.loop->report();
   const LatencySummary tick = latency_summary(report.tick_s);
   const LatencySummary chunk = latency_summary(report.chunk_s);
-  BenchRow row{one.subject, seconds};
+  BenchRow row{one.subject, seconds, {}};
   const auto add = [&](const char* key, double value) { row.values.push_back({key, once(value)}); };
   add("ticks", static_cast<double>(report.n_ticks()));
   add("tick_p50_ms", 1e3 * tick.p50_s);
@@ -106,10 +106,11 @@ BenchReport soak_control(const ControlSoakOptions& options, const ControlSoakEve
     return std::max<int64_t>(1, std::llround(seconds * options.rate_hz));
   };
   for (Contestant& one : contestants) {
-    one.loop =
-        std::make_unique<ControlLoop>(*one.planner, ControlOptions{.mode = ControlMode::kAsync,
-                                                                   .rate_hz = options.rate_hz,
-                                                                   .is_realtime = true});
+    ControlOptions loop;
+    loop.mode = ControlMode::kAsync;
+    loop.rate_hz = options.rate_hz;
+    loop.is_realtime = true;
+    one.loop = std::make_unique<ControlLoop>(*one.planner, loop);
     one.n_ticks_left = n_ticks(options.seconds);
   }
   const int64_t n_slice = n_ticks(options.slice_s);

@@ -31,7 +31,9 @@ std::vector<ErrorSurge> measure_error_surge(
     const BranchSchedule schedule = choose_branch(text, *model, sampler).schedule;
     const BranchErrors errors =
         branch_errors(model, backend, sampler, schedule, observations, first_seed);
-    ErrorSurge surge{.branch = text, .n_bubbling = n_bubbling};
+    ErrorSurge surge;
+    surge.branch = text;
+    surge.n_bubbling = n_bubbling;
     surge.evaluations = static_cast<double>(schedule.n_computed()) / schedule.shape().n_branches();
     for (int32_t il = 0; il < schedule.shape().n_layers; ++il) {
       const int32_t b = feed_forward_of(il);
