@@ -12,6 +12,7 @@
 #include "cli/bench.h"
 #include "cli/calibrate.h"
 #include "cli/chat.h"
+#include "cli/control.h"
 #include "cli/eval.h"
 #include "cli/exit_codes.h"
 #include "cli/info.h"
@@ -71,6 +72,7 @@ int run_program(int argc, char** argv) {
   add_bench(app, exit_code);
   add_calibrate(app, exit_code);
   add_chat(app, exit_code);
+  add_control(app, exit_code);
   add_eval(app, exit_code);
   add_info(app, exit_code);
   add_list(app, exit_code);

@@ -4,8 +4,6 @@
 #include <span>
 #include <vector>
 
-#include "core/split_mix.h"
-
 namespace reprise {
 
 // How much a planner sees and says at once (Diffusion Policy, arXiv 2303.04137, section III).
@@ -38,12 +36,6 @@ class ChunkPlanner {
   // need not be the one that made the planner. Throws Error on what it cannot plan from.
   virtual std::vector<float> plan(const PlanRequest& request) = 0;
 };
-
-// The seed of an episode's i-th plan: noise is the same for every planner, so that comparisons are
-// paired.
-inline uint64_t chunk_seed(uint64_t episode_seed, int64_t i_chunk) {
-  return SplitMix64(SplitMix64(episode_seed).next() + static_cast<uint64_t>(i_chunk)).next();
-}
 
 // Plans nothing: zeros at once. What a control loop around it measures is the machine's own jitter.
 class IdlePlanner final : public ChunkPlanner {

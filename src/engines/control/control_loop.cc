@@ -9,6 +9,7 @@
 
 #include "core/did_you_mean.h"
 #include "core/error.h"
+#include "engines/control/action_noise.h"
 
 namespace reprise {
 namespace {
@@ -124,7 +125,7 @@ void ControlLoop::observe(const Environment& environment) {
 }
 
 void ControlLoop::request(int64_t slot) {
-  PlanJob job{slot, history_, {}, chunk_seed(seed_, n_chunks_++)};
+  PlanJob job{slot, history_, {}, seed_of(seed_, n_chunks_++)};
   if (options_.mode == ControlMode::kAsyncInpaint) {
     const int32_t n_bound = std::min(n_expected_steps(), shape_.n_usable() - 1);
     for (int64_t s = slot; s < slot + n_bound; ++s) {

@@ -76,8 +76,10 @@ class ControlLoop {
   ControlLoop(ChunkPlanner& planner, ControlOptions options);
 
   // One episode from the environment's present state: until it is done, n_ticks_max, or cancelled.
-  // The robot rests until the first plan is there. Throws Error for an environment of other sizes,
-  // for observations and actions that are no finite numbers, and what the planner throws.
+  // The robot rests until the first plan is there. The i-th plan's noise is that of seed_of(seed,
+  // i), whatever the planner, so that runs of several can be paired. Throws Error for an
+  // environment of other sizes, for observations and actions that are no finite numbers, and what
+  // the planner throws.
   EpisodeResult run(Environment& environment, uint64_t seed, int64_t n_ticks_max,
                     const ControlEvents& events);
   const ControlReport& report() const { return report_; }

@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/split_mix.h"
+#include "engines/control/action_noise.h"
 
 namespace reprise {
 namespace {
@@ -221,9 +223,9 @@ TEST(ControlLoop, InpaintingBindsAHeldActionToo) {
 
 TEST(ControlLoop, SeedsAreOfTheEpisodeAndThePlan) {
   const Course run = run_simulated(ControlMode::kSync, 20, 0);
-  for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(run.seen[i].seed, chunk_seed(7, i));
-  EXPECT_NE(chunk_seed(7, 0), chunk_seed(7, 1));
-  EXPECT_NE(chunk_seed(7, 1), chunk_seed(8, 0));
+  for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(run.seen[i].seed, seed_of(7, i));
+  EXPECT_NE(seed_of(7, 0), seed_of(7, 1));
+  EXPECT_NE(seed_of(7, 1), seed_of(8, 0));
 }
 
 TEST(ControlLoop, EndsWhenTheTaskIsDoneAndStartsAnew) {
