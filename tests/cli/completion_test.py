@@ -91,6 +91,7 @@ class Completion(unittest.TestCase):
         self.assertIn("adablock", offers(["run", "m", "--span", ""]))
         self.assertEqual(offers(["run", "m", "--refresh", "d"]), ["dual"])
         self.assertIn("kv/cake", offers(["policies", ""]))
+        self.assertIn("branch/bac", offers(["policies", "branch/b"]))
 
     def test_leaves_files_to_bash(self):
         self.assertEqual(offers(["run", "m", "--system", ""]), [])

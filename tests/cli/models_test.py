@@ -58,7 +58,8 @@ class Models(unittest.TestCase):
         for name, texts in (("adablock", ("span/adablock ", "--span adablock:tau_d=0.3", "arXiv 2509.26432", "0..inf",
                                           "budget|progress", "newline")),
                             ("threshold", ("commit/threshold ", "--commit threshold:tau=0.9", "0.001..1")),
-                            ("none", ("refresh/none ", "--refresh none"))):
+                            ("none", ("refresh/none ", "--refresh none")),
+                            ("bac", ("branch/bac ", "--branch bac:updates=10", "arXiv 2506.13456", "bubbling", "auto"))):
             stdout = self.run_program("policies", name)[0]
             for text in texts:
                 self.assertIn(text, stdout)
@@ -71,6 +72,8 @@ class Models(unittest.TestCase):
                          "reprise: no policy 'caek', did you mean 'cake'? 'reprise policies' lists all")
         self.assertEqual(self.refusal("policies", "span/adabloc"),
                          "reprise: no policy 'span/adabloc', did you mean 'span/adablock'? 'reprise policies' lists all")
+        self.assertEqual(self.refusal("policies", "full"),
+                         "reprise: 'full' names 2 policies, write kv/full or branch/full")
         self.assertIn("no option '--jsno', did you mean '--json'?", self.refusal("policies", "--jsno", code=2))
 
     def test_a_refusal_that_nobody_can_read_ends_no_differently(self):

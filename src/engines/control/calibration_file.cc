@@ -6,7 +6,9 @@
 #include <cassert>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 
 #include "core/atomic_file.h"
@@ -32,13 +34,18 @@ std::string tensor_name(BranchMetric metric) {
   return fmt::format("similarity.{}", to_string(metric));
 }
 
+// An Error that names the command already.
+class Refusal final : public Error {
+  using Error::Error;
+};
+
 // Everything that a message about one file needs.
 struct Place {
   const std::string& path;
   const CalibrationSubject& subject;
 
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(fmt::format("{}: {}; make it anew: {}", path, what, subject.command()));
+    throw Refusal(fmt::format("{}: {}; make it anew: {}", path, what, subject.command()));
   }
 };
 
@@ -244,11 +251,10 @@ CalibrationRecord read_calibration(const std::string& path, const CalibrationSub
   const Place place{path, subject};
   try {
     return checked_record(place, GgufFile::open(path));
-  } catch (const Error& e) {
-    // Of the reader, which does not know the command.
-    const std::string what = e.what();
-    if (what.find(subject.command()) != std::string::npos) throw;
-    throw Error(fmt::format("{}; or make it anew: {}", what, subject.command()));
+  } catch (const Refusal&) {
+    throw;
+  } catch (const Error& e) {  // of the reader of GGUF files
+    throw Error(fmt::format("{}; or make it anew: {}", e.what(), subject.command()));
   }
 }
 

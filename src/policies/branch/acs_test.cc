@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "support/random_branches.h"
 #include "support/step_subsets.h"
 
@@ -40,8 +42,8 @@ TEST(Acs, OfEqualSchedulesTakesTheEarliest) {
 
 TEST(Acs, JudgesASegmentByItsUpdate) {
   // Neighbours are always alike, but steps drift from the update on: a long segment costs more.
-  std::vector<double> matrix;
-  for (int32_t i = 0; i < 64; ++i) matrix.push_back(1.0 - 0.01 * std::abs(i / 8 - i % 8));
+  std::vector<double> matrix(64);
+  for (int32_t i = 0; i < 64; ++i) matrix[i] = 1.0 - 0.01 * std::abs(i / 8 - i % 8);
   EXPECT_THAT(adaptive_cache_steps({matrix, 8, false}, 4), ElementsAre(0, 2, 4, 6));
 }
 
@@ -51,9 +53,9 @@ TEST(Acs, IsTheBestOfAllChoices) {
     for (const BranchMetric metric : kBranchMetrics) {
       for (int32_t n = 1; n <= 12; n += seed < 2 ? 1 : 4) {
         const std::vector<float> features = test::drifting_features(rng, n, 5);
-        std::vector<double> matrix;
+        std::vector<double> matrix(n * n);
         for (int32_t i = 0; i < n * n; ++i) {
-          matrix.push_back(test::compare_steps(metric, features, 5, i / n, i % n));
+          matrix[i] = test::compare_steps(metric, features, 5, i / n, i % n);
         }
         const double sign = is_distance(metric) ? -1 : 1;
         const auto worth = [&](const std::vector<int32_t>& steps) {
@@ -61,7 +63,7 @@ TEST(Acs, IsTheBestOfAllChoices) {
           size_t i_update = 0;
           for (int32_t k = 0; k < n; ++k) {
             if (i_update + 1 < steps.size() && steps[i_update + 1] == k) ++i_update;
-            sum += sign * matrix[static_cast<size_t>(steps[i_update] * n + k)];
+            sum += sign * matrix[steps[i_update] * n + k];
           }
           return sum;
         };

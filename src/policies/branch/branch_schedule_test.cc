@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "core/error.h"
 #include "core/split_mix.h"
 
@@ -72,9 +75,8 @@ TEST(BranchSchedule, AgreesWithAPlainTable) {
       }
     }
     EXPECT_EQ(schedule.n_computed(), n);
-    std::ranges::sort(table);
-    const auto repeated = std::ranges::unique(table);
-    EXPECT_EQ(schedule.n_distinct_masks(), shape.n_steps - std::ssize(repeated)) << seed;
+    const std::set<std::vector<bool>> masks(table.begin(), table.end());
+    EXPECT_EQ(schedule.n_distinct_masks(), static_cast<int32_t>(masks.size())) << "seed " << seed;
   }
 }
 

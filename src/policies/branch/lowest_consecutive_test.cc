@@ -31,9 +31,9 @@ TEST(LowestConsecutive, IsTheOptimumOfTheConsecutiveObjective) {
     const int32_t n = 2 + static_cast<int32_t>(rng.next() % 10);
     const std::vector<float> features = test::drifting_features(rng, n, 5);
     for (const BranchMetric metric : kBranchMetrics) {
-      std::vector<double> matrix;
+      std::vector<double> matrix(n * n);
       for (int32_t i = 0; i < n * n; ++i) {
-        matrix.push_back(test::compare_steps(metric, features, 5, i / n, i % n));
+        matrix[i] = test::compare_steps(metric, features, 5, i / n, i % n);
       }
       const double sign = is_distance(metric) ? -1 : 1;
       const auto worth = [&](const std::vector<int32_t>& steps) {

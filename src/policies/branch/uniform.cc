@@ -27,13 +27,14 @@ const PolicyEntry kUniformBranch = {
     .summary = "compute all residual branches at every n-th denoising step",
     .source = "the baseline of BAC, arXiv 2506.13456",
     .when_to_use =
-        "without calibration, and as what every other schedule has to beat: in our small "
-        "experiment it did as well as bac at the same cost from 20 of 100 steps on",
-    .when_not = "10 of 100 steps or fewer, where a sampler of fewer steps scored better",
+        "without a calibration, and as what every other schedule has to beat: in our small "
+        "experiment it scored above bac at equal cost",
+    .when_not =
+        "10 of 100 steps or fewer, where a respaced sampler of as many steps scored no worse",
     .options = {int_option("every", 5, 1, kMaxUpdates, "steps from one computed step to the next"),
                 int_option("updates", 0, 0, kMaxUpdates,
-                           "instead of `every`: n computed steps, one in each K / n (rounded down; "
-                           "a few more where n does not divide K); 0: `every` says"),
+                           "instead of `every`: at least n computed steps, one every K / n "
+                           "(rounded down); 0: `every` says"),
                 force_last_option("false")},
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       if (o.is_given("every") && o.i32("updates") > 0) {
