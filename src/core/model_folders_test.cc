@@ -87,6 +87,15 @@ TEST_F(ModelFolders, AFolderOfItsOwnSparesTheWeightType) {
   EXPECT_THAT(names, testing::ElementsAre("plain.Q4_1", "tiny", "dllm-demo"));
 }
 
+TEST_F(ModelFolders, ACalibrationBesideItsModelIsNoModel) {
+  const std::string demo = put("source/pusht/pusht-demo.gguf");
+  put("source/pusht/pusht-demo.branch.gguf");
+  for (const char* name : {"pusht-demo", "pusht"}) EXPECT_EQ(find(name), demo);
+  const std::vector<LocalModel> models = local_models(folders_);
+  ASSERT_EQ(models.size(), 1);
+  EXPECT_EQ(models.front().name, "pusht-demo");
+}
+
 TEST_F(ModelFolders, LooksInOrder) {
   const std::string source = put("source/recall/recall.gguf");
   EXPECT_EQ(find("recall"), source);
