@@ -61,17 +61,9 @@ struct NamedModel {
 
 bool is_model(const fs::directory_entry& entry) {
   std::error_code error;
-<<<<<<< HEAD
   const std::string name = lower_ascii(entry.path().filename().string());
   return entry.is_regular_file(error) && name.ends_with(".gguf") && !name.starts_with('.') &&
          !name.ends_with(kCalibrationSuffix);
-=======
-  const fs::path& path = entry.path();
-  // What `reprise calibrate` writes beside a policy is no model.
-  const bool is_calibration = is_same(path.stem().extension().string(), ".branch");
-  return entry.is_regular_file(error) && is_same(path.extension().string(), ".gguf") &&
-         !is_calibration && !path.filename().string().starts_with('.');
->>>>>>> h-net
 }
 
 std::vector<fs::directory_entry> sorted_entries(const fs::path& folder) {
@@ -92,11 +84,9 @@ NamedModel named_model(const fs::path& path, ModelFolder::Kind kind, const std::
     if (is_same(known.file, file)) out.names.push_back(known.name);
   }
   if (!own_folder.empty()) {
-    // The file's own name says more than its folder's, where it goes on from that.
-    const std::string stem = path.stem().string();
-    const std::string plain = without_weight_type(stem);
+    // The file's own name says more than its folder's.
+    const std::string plain = without_weight_type(path.stem().string());
     if (!plain.empty()) out.names.push_back(plain);
-    if (plain.empty() && stem.starts_with(own_folder + "-")) out.names.push_back(stem);
     out.names.push_back(own_folder);
   }
   out.names.push_back(path.stem().string());

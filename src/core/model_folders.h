@@ -32,8 +32,7 @@ inline constexpr std::string_view kCalibrationSuffix = ".branch.gguf";
 // A GGUF file in such a folder or in a folder of its own there (recall/recall.gguf).
 struct LocalModel {
   // Of the catalogue, else in a folder of its own the file's without weight type ("dllm-demo" for
-  // dllm-demo.Q8_0.gguf) if it has one or if it begins with the folder's ("pusht-demo" in pusht),
-  // else the folder's; the file's without .gguf otherwise.
+  // dllm-demo.Q8_0.gguf) if it has one, else the folder's; the file's without .gguf otherwise.
   std::string name;
   std::string path;
   int64_t n_bytes = 0;

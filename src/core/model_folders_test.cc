@@ -87,7 +87,6 @@ TEST_F(ModelFolders, AFolderOfItsOwnSparesTheWeightType) {
   EXPECT_THAT(names, testing::ElementsAre("plain.Q4_1", "tiny", "dllm-demo"));
 }
 
-<<<<<<< HEAD
 TEST_F(ModelFolders, ACalibrationIsNoModel) {
   const std::string model = put("source/pusht/pusht-demo.gguf");
   put("source/pusht/pusht-demo.branch.gguf");
@@ -96,15 +95,6 @@ TEST_F(ModelFolders, ACalibrationIsNoModel) {
   EXPECT_EQ(find("pusht-demo"), model);
   EXPECT_EQ(local_models(folders_).size(), 1U);
   EXPECT_THAT(refusal("pusht-demo.branch"), HasSubstr("no model 'pusht-demo.branch'"));
-=======
-TEST_F(ModelFolders, ACalibrationBesideItsModelIsNoModel) {
-  const std::string demo = put("source/pusht/pusht-demo.gguf");
-  put("source/pusht/pusht-demo.branch.gguf");
-  for (const char* name : {"pusht-demo", "pusht"}) EXPECT_EQ(find(name), demo);
-  const std::vector<LocalModel> models = local_models(folders_);
-  ASSERT_EQ(models.size(), 1);
-  EXPECT_EQ(models.front().name, "pusht-demo");
->>>>>>> h-net
 }
 
 TEST_F(ModelFolders, LooksInOrder) {
