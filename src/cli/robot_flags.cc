@@ -6,6 +6,7 @@
 #include "cli/compute_flags.h"
 #include "cli/usage_error.h"
 #include "core/error.h"
+#include "engines/control/calibration_file.h"
 #include "policies/registry.h"
 
 namespace reprise {
@@ -26,8 +27,15 @@ void check_environment(const RobotFlags& flags, const PolicyTransformerModel& mo
 
 BranchSchedule schedule_of(const BranchPolicy& policy, const PolicyTransformerModel& model,
                            const SamplerSpec& sampler) {
-  return policy.schedule({model.hparams.n_layer, ActionSampler(sampler, model.noise).n_steps()},
-                         nullptr);
+  const ActionSampler steps(sampler, model.noise);
+  const CalibrationSubject subject{model.name,
+                                   model.hash,
+                                   sampler.text(),
+                                   {steps.timesteps().begin(), steps.timesteps().end()},
+                                   model.hparams.n_layer};
+  if (!policy.needs_calibration()) return policy.schedule(subject.shape(), nullptr);
+  const CalibrationRecord record = load_calibration(policy.file(), model.path, subject);
+  return policy.schedule(subject.shape(), &record.calibration);
 }
 
 }  // namespace

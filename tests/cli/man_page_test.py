@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The man page names every verb of the program and every flag of run and chat. REPRISE_PROGRAM names it; CMake sets it."""
+"""The man page names every verb of the program and every flag of run, chat and control. REPRISE_PROGRAM names it; CMake sets it."""
 
 import os
 import pathlib
@@ -22,11 +22,11 @@ class ManPage(unittest.TestCase):
 
     def test_names_every_flag(self):
         page = PAGE.read_text()
-        for verb in ["run", "chat"]:
+        for verb, one in [("run", "kv"), ("chat", "kv"), ("control", "branch")]:
             help_text = subprocess.run(
                 [os.environ["REPRISE_PROGRAM"], verb, "--help"], capture_output=True, text=True, check=True).stdout
             flags = set(re.findall(r"^  (?:-\w,)?--([a-z-]+)", help_text, re.MULTILINE)) - {"help"}
-            self.assertIn("kv", flags)
+            self.assertIn(one, flags)
             for flag in flags:
                 self.assertRegex(page, rf"Fl -{flag}\b")
 

@@ -52,6 +52,13 @@ class InstalledPackage(unittest.TestCase):
         for name in ("recall", "dllm-demo"):
             self.assertRegex(run(self.prefix / "bin" / "reprise", "list"), rf"(?m)^{name} .* installed ")
 
+    @unittest.skipUnless((pathlib.Path(os.environ["REPRISE_BUILD"]) / "reprise_video.so").exists(), "built without media")
+    def test_the_program_finds_its_video_module(self):
+        video = self.root / "a.mp4"
+        run(self.prefix / "bin" / "reprise", "control", "pusht-demo", "--seeds", "1", "--steps", "8", "--sampler",
+            "ddim:steps=2", "--video", video)
+        self.assertGreater(video.stat().st_size, 1000)
+
     def test_a_strangers_program_builds_and_runs(self):
         build = self.root / "examples"
         run(CMAKE, "-S", SOURCE / "examples", "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""`reprise control` with the robot policy that comes with the program: what it prints, writes, shows and refuses.
+
+REPRISE_PROGRAM names the program; CMake sets it.
+"""
+
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+import unittest
+
+PROGRAM = os.environ["REPRISE_PROGRAM"]
+SOURCE = pathlib.Path(__file__).parents[2]
+MODEL = SOURCE / "models" / "pusht" / "pusht-demo.gguf"
+TIMEOUT_S = 120
+QUICK = ["--sampler", "ddim:steps=4", "--steps", "20", "--threads", "1"]  # no good driving
+
+
+class ControlTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def program(self, *arguments, code=0, env=None):
+        done = subprocess.run([PROGRAM, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=TIMEOUT_S, env=os.environ | (env or {}))
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stderr}")
+        return done
+
+    def control(self, *arguments, **how):
+        return self.program("control", MODEL, *QUICK, *arguments, **how)
+
+    def facts(self, *arguments):
+        return json.loads(self.control("-q", "--ledger", "json", *arguments).stderr)["facts"]
+
+
+class Scores(ControlTest):
+    def test_are_alone_on_standard_output(self):
+        done = self.control("--seeds", "3")
+        lines = done.stdout.splitlines()
+        self.assertRegex(lines[0], r"^seed +score +success +steps$")
+        self.assertEqual([line.split()[0] for line in lines[1:]], ["100000", "100001", "100002", "mean"])
+        for line in lines[1:4]:
+            self.assertRegex(line, r"^\d+ +[01]\.\d{3} +(yes|no) +20$")
+        self.assertRegex(lines[4], r"^mean +0\.\d{3} ± 0\.\d{3} +0\.000 ± 0\.000 +20\.0$")
+        self.assertIn("policy ddim:steps=4 full", done.stderr)
+
+    def test_are_the_same_with_the_same_seeds_and_any_threads(self):
+        first = self.control("--seeds", "2").stdout
+        self.assertEqual(first, self.control("--seeds", "2").stdout)
+        self.assertEqual(first, self.control("--seeds", "2", "--threads", "2").stdout)
+        self.assertNotEqual(first, self.control("--seeds", "2", "--first-seed", "7").stdout)
+
+    def test_of_exact_are_those_of_full(self):
+        exact = self.control("--seeds", "1", "--branch", "uniform:every=2", "--exact").stdout
+        self.assertEqual(exact, self.control("--seeds", "1").stdout)
+        self.assertNotEqual(exact, self.control("--seeds", "1", "--branch", "uniform:every=2").stdout)
+
+    def test_go_into_json(self):
+        path = self.folder / "a.json"
+        self.control("--seeds", "2", "--branch", "uniform:every=2", "--json", path)
+        numbers = json.loads(path.read_text())
+        self.assertEqual(numbers["branch"], "uniform:every=2")
+        self.assertEqual(numbers["sampler"], "ddim:steps=4")
+        self.assertEqual([episode["seed"] for episode in numbers["episodes"]], [100000, 100001])
+        scores = [episode["score"] for episode in numbers["episodes"]]
+        self.assertAlmostEqual(numbers["score"]["mean"], sum(scores) / 2)
+        self.assertAlmostEqual(numbers["score"]["standard_error"], abs(scores[0] - scores[1]) / 2)
+        units = {unit["name"]: unit for unit in numbers["ledger"]["units"]}
+        self.assertEqual(units["action"]["computed"], 40)
+        self.assertEqual(units["chunk"]["computed"], 6)  # 20 steps in chunks of 8
+        self.assertGreater(units["branch"]["reused"], 0)
+
+    def test_of_the_published_protocol_show_a_policy_that_pushes(self):
+        done = self.program("control", MODEL, "--seeds", "4", "--json", self.folder / "a.json")
+        self.assertIn("ddpm full", done.stderr)
+        numbers = json.loads((self.folder / "a.json").read_text())
+        # An agent that stays where it is scores 0.03 in the mean of these seeds.
+        self.assertGreater(numbers["score"]["mean"], 0.3)
+
+
+class Modes(ControlTest):
+    def test_of_simulated_time_are_deterministic(self):
+        for mode in ("async", "async+inpaint"):
+            first = self.control("--seeds", "2", "--mode", mode, "--latency-steps", "3").stdout
+            self.assertEqual(first, self.control("--seeds", "2", "--mode", mode, "--latency-steps", "3").stdout)
+            self.assertNotEqual(first, self.control("--seeds", "2").stdout)
+
+    def test_say_what_the_loop_did(self):
+        facts = self.facts("--seeds", "1")
+        self.assertEqual(facts["n_ticks"], 20)
+        self.assertEqual(facts["n_underruns"], 0)
+        self.assertEqual(facts["n_stale"], 0)
+        self.assertAlmostEqual(facts["actions_per_s"], 10)
+        self.assertAlmostEqual(facts["elapsed_s"], 2)
+        facts = self.facts("--seeds", "1", "--mode", "async", "--latency-steps", "3")
+        self.assertEqual(facts["n_underruns"], 0)
+        self.assertAlmostEqual(facts["chunk_p50_s"], 0.25)
+        self.assertEqual(facts["n_stale"], 6)  # three of the second chunk and of the third
+
+    def test_in_real_time_take_as_long_as_they_take(self):
+        start = time.monotonic()
+        facts = self.facts("--seeds", "1", "--realtime", "--mode", "async", "--rate", "20")
+        self.assertGreaterEqual(time.monotonic() - start, 1)
+        self.assertEqual(facts["n_ticks"], 20)
+        self.assertGreaterEqual(facts["elapsed_s"], 1)
+        self.assertGreaterEqual(facts["tick_late_p50_s"], 0)
+
+
+class Pictures(ControlTest):
+    def test_video_plays(self):
+        for name in ("a.mp4", "a.webm"):
+            done = self.control("--seeds", "2", "--video", self.folder / name)
+            self.assertIn(f"{name}: 50 pictures", done.stderr)  # each end stays for half a second
+            if shutil.which("ffprobe"):
+                shown = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_entries",
+                                        "stream=codec_name,width,height,pix_fmt,nb_read_frames,avg_frame_rate", "-of",
+                                        "json", self.folder / name], capture_output=True, text=True, check=True)
+                stream = json.loads(shown.stdout)["streams"][0]
+                self.assertEqual(stream, stream | {"codec_name": "vp9", "width": 512, "height": 576,
+                                                   "pix_fmt": "yuv420p", "nb_read_frames": "50"})
+        head = (self.folder / "a.mp4").read_bytes()
+        self.assertEqual(head[4:8], b"ftyp")
+        self.assertLess(head.index(b"moov"), head.index(b"mdat"))
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["a.mp4", "a.webm"])
+
+    def test_frames_are_png_files(self):
+        self.control("--seeds", "1", "--frames", self.folder / "new" / "frames")
+        names = sorted(path.name for path in (self.folder / "new" / "frames").iterdir())
+        self.assertEqual(names, [f"100000-{i:03}.png" for i in range(1, 21)])
+        data = (self.folder / "new" / "frames" / names[0]).read_bytes()
+        self.assertEqual(data[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertEqual(struct.unpack(">II", data[16:24]), (512, 576))
+
+    def test_do_not_change_what_happens(self):
+        plain = self.control("--seeds", "1").stdout
+        self.assertEqual(plain, self.control("--seeds", "1", "--watch", "--frames", self.folder).stdout)
+
+    def test_watched_in_a_pipe_are_lines_of_text(self):
+        done = self.control("--seeds", "1", "--watch", "--ledger", "off")
+        lines = [line for line in done.stderr.splitlines() if line.startswith("seed 100000 · step ")]
+        self.assertEqual(len(lines), 20)
+        self.assertRegex(lines[0], r"^seed 100000 · step 1 · chunk 1 · score 0\.\d\d \(best 0\.\d\d\) · full")
+        self.assertNotIn("\x1b", done.stderr)
+
+    def watched_on_a_terminal(self, env):
+        terminal, program_side = pty.openpty()
+        fcntl.ioctl(program_side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        run = subprocess.Popen([PROGRAM, "control", MODEL, *QUICK, "--seeds", "1", "--watch", "--ledger", "off"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=program_side,
+                               env=os.environ | {"TERM": "xterm-256color"} | env)
+        os.close(program_side)
+        shown = b""
+        while True:
+            try:
+                part = os.read(terminal, 1 << 16)
+            except OSError:  # what Linux says at the end
+                break
+            if not part:
+                break
+            shown += part
+        os.close(terminal)
+        self.assertEqual(run.wait(TIMEOUT_S), 0)
+        return shown.decode()
+
+    def test_watched_on_a_terminal_are_drawn_over_each_other(self):
+        shown = self.watched_on_a_terminal({"COLORTERM": "truecolor", "NO_COLOR": ""})
+        self.assertEqual(shown.count("\x1b[23A"), 20)  # 22 lines of 44 pixels, and one of text
+        self.assertIn("38;2;0;114;178", shown)  # the agent
+        self.assertIn("▀", shown)
+        last = shown.split("\x1b[J")[-1]
+        self.assertTrue(last.startswith("seed 100000 · step 20"), last)
+
+    def test_watched_take_256_colours_or_none_where_asked(self):
+        shown = self.watched_on_a_terminal({"COLORTERM": "", "NO_COLOR": ""})
+        self.assertIn("38;5;", shown)
+        self.assertNotIn("38;2;", shown)
+        shown = self.watched_on_a_terminal({"NO_COLOR": "1"})
+        self.assertNotIn("▀", shown)
+        self.assertNotIn("\x1b", shown)
+
+
+class Refusals(ControlTest):
+    def refusal(self, *arguments, code=1, **how):
+        done = self.program(*arguments, code=code, **how)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        return done.stderr
+
+    def test_say_what_is_wrong_with_flags(self):
+        for arguments, part in [
+                (["--branch", "uniforme"], "did you mean 'uniform'"),
+                (["--branch", "uniform:evry=2"], "did you mean 'every'"),
+                (["--sampler", "ddim:steps=101"], "100"),
+                (["--sampler", "euler"], "ddim:steps=N"),
+                (["--mode", "asynch"], "did you mean 'async'"),
+                (["--latency-steps", "2"], "--mode async"),
+                (["--mode", "async", "--latency-steps", "8"], "0 to 7"),
+                (["--rate", "-1"], "--rate"),
+                (["--env", "kitchen"], "pusht"),
+                (["--seeds", "0"], "--seeds"),
+                (["--first-seed", "4294967290"], "32 bits")]:
+            self.assertIn(part, self.refusal("control", MODEL, *arguments, code=2))
+
+    def test_say_what_is_wrong_with_models(self):
+        self.assertIn("dllm", self.refusal("control", SOURCE / "models/dllm/dllm-demo.Q8_0.gguf"))
+        self.assertIn("did you mean", self.refusal("control", "pusht-demos"))
+
+    def test_name_the_calibrate_command(self):
+        alone = self.folder / "alone.gguf"
+        shutil.copy(MODEL, alone)
+        told = self.refusal("control", alone, "--branch", "bac", env={"XDG_DATA_HOME": str(self.folder)})
+        self.assertIn("reprise calibrate", told)
+
+    def test_come_before_the_driving(self):
+        none = self.folder / "none"
+        for arguments, part in [(["--video", none / "a.mp4"], "No such file"),
+                                (["--video", self.folder / "a.avi"], ".mp4 or .webm"),
+                                (["--frames", "/proc/none"], "/proc/none"),
+                                (["--json", none / "a.json"], "none")]:
+            self.assertIn(part, self.refusal("control", MODEL, *QUICK, *arguments))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class Interrupts(ControlTest):
+    def test_keep_what_is_whole(self):
+        video = self.folder / "a.mp4"
+        run = subprocess.Popen([PROGRAM, "control", MODEL, *QUICK, "--steps", "300", "--seeds", "1000", "--realtime",
+                                "--mode", "async", "--rate", "100", "--video", video, "--watch"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in run.stderr:
+            if line.startswith("seed 100001 · step 50 "):
+                break
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(run.returncode, 130, err)
+        self.assertRegex(out, r"(?m)^100000 +0\.\d{3} ")
+        self.assertNotRegex(out, r"(?m)^100001 ")  # it is not over
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["a.mp4"])
+        self.assertTrue(re.search(r"\d+ pictures", err))
+
+
+if __name__ == "__main__":
+    unittest.main()
