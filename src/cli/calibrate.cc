@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "cli/interrupt.h"
+#include "cli/observe_pusht.h"
 #include "cli/policy_flags.h"
 #include "cli/progress.h"
 #include "cli/usage_error.h"
@@ -45,7 +46,7 @@ std::vector<std::vector<float>> spread_observations(DiffusionPolicy& policy,
                                                     const CalibrateFlags& flags) {
   const int32_t n_chunks = (kPushtMostSteps - 1) / policy.hparams().n_action_steps + 1;
   const int32_t n_spread = std::min(flags.n_calls, n_chunks);
-  return pusht_observations(policy, flags.seed, flags.n_calls, n_spread);
+  return observe_pusht(policy, flags.seed, flags.n_calls, n_spread);
 }
 
 void calibrate(const CalibrateFlags& flags) {
@@ -59,7 +60,6 @@ void calibrate(const CalibrateFlags& flags) {
   DiffusionPolicy policy(model, backend, sampler,
                          full_schedule(model->hparams, ActionSampler(sampler, model->noise)));
   const std::vector<std::vector<float>> observations = spread_observations(policy, flags);
-  throw_if_interrupted();
   std::vector<uint64_t> seeds(observations.size());
   std::iota(seeds.begin(), seeds.end(), uint64_t{flags.seed});
   Progress progress("calibrating", "calls", flags.n_calls);

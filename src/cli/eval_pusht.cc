@@ -8,6 +8,7 @@
 
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
+#include "cli/observe_pusht.h"
 #include "cli/policy_flags.h"
 #include "cli/progress.h"
 #include "cli/pusht_report.h"
@@ -162,8 +163,7 @@ void eval_pusht(const PushtFlags& flags) {
                                                           : std::vector<std::string>{"full"}));
   DiffusionPolicy full(model, backend, methods[0].sampler, methods[0].schedule);
   std::vector<std::vector<float>> observations =
-      pusht_observations(full, kObservationSeed, flags.n_observations, kObservationSpread);
-  throw_if_interrupted();
+      observe_pusht(full, kObservationSeed, flags.n_observations, kObservationSpread);
   if (flags.is_surge) return show_surge(flags, model, backend, observations);
   if (!flags.grid.empty())
     methods = pusht_table_methods(model, backend, observations.front(), throw_if_interrupted);
