@@ -83,14 +83,16 @@ void PolicyBenchPeer::take_turns(size_t i_batch, bool is_warm,
       setting.first_s = seconds;
   }
   if (is_warm) return;
+  // The settings with one thread stay: they are compared on their own.
   const double fastest = std::ranges::min(settings, {}, &Setting::first_s).first_s;
-  for (Setting& setting : settings) setting.is_hopeless = setting.first_s > kHopeless * fastest;
+  for (Setting& setting : settings)
+    setting.is_hopeless = setting.n_threads > 1 && setting.first_s > kHopeless * fastest;
 }
 
-const std::vector<double>& PolicyBenchPeer::best(size_t i_batch) const {
+const std::vector<double>& PolicyBenchPeer::best(size_t i_batch, int32_t n_most_threads) const {
   const Setting* best = nullptr;
   for (const Setting& setting : settings_[i_batch]) {
-    if (setting.is_hopeless) continue;
+    if (setting.is_hopeless || setting.n_threads > n_most_threads) continue;
     if (best == nullptr || bench_sample(setting.call_s).median < bench_sample(best->call_s).median)
       best = &setting;
   }
