@@ -35,7 +35,7 @@ struct ControlFlags {
   RobotFlags robot;
   ControlOptions loop;
   std::string mode = "sync";
-  double rate_hz = 0;  // 0: the model's
+  std::optional<double> rate_hz;  // else the model's
   int64_t n_seeds = 10;
   uint32_t first_seed = 100000;  // of the published protocol
   int64_t n_steps = kPushtMostSteps;
@@ -145,8 +145,7 @@ int run_control(ControlFlags flags) {
   }
   const Backend backend = flags.robot.backend();
   const LoadedRobot robot(flags.robot, backend);
-  if (flags.rate_hz == 0) flags.rate_hz = robot.model->control_hz;
-  flags.loop.rate_hz = flags.rate_hz;
+  flags.loop.rate_hz = flags.rate_hz.value_or(robot.model->control_hz);
   DiffusionPlanner planner(*robot.policy);
   checked_flag([&] { return flags.loop.check(planner.shape()), 0; });
   ControlLoop loop(planner, flags.loop);
@@ -156,7 +155,7 @@ int run_control(ControlFlags flags) {
   if (flags.pictures.is_any()) {
     const std::string detail =
         fmt::format("{}  {}  {}", flags.robot.policy_text(), robot.sampler, flags.mode);
-    pictures.emplace(flags.pictures, detail, flags.rate_hz, flags.loop.is_realtime);
+    pictures.emplace(flags.pictures, detail, flags.loop.rate_hz, flags.loop.is_realtime);
   }
   const std::vector<Episode> episodes = run_episodes(flags, loop, pictures ? &*pictures : nullptr);
   if (pictures) pictures->finish();
@@ -187,7 +186,10 @@ void add_flags(CLI::App& verb, ControlFlags& flags) {
                   "continue the actions that will have happened by then")
       ->type_name("MODE")
       ->capture_default_str();
-  verb.add_option("--rate", flags.rate_hz, "control steps a second; default: the model's")
+  verb.add_option(
+          "--rate", flags.rate_hz,
+          "control steps a second; default: the model's. A step of Push-T is 0.1 s of its own "
+          "time whatever the rate")
       ->type_name("HZ");
   verb.add_option("--latency-steps", flags.loop.latency_steps,
                   "control steps that pass before a plan is there, of async modes: in simulated "

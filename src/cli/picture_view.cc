@@ -57,6 +57,16 @@ std::string color_code(const uint8_t* rgb, TerminalColors colors) {
   return fmt::format("5;{}", nearest_of_256(rgb));
 }
 
+// The text's first n characters: a longer line would be two.
+std::string first_characters(std::string_view text, int32_t n) {
+  size_t end = 0;
+  for (; end < text.size(); ++end) {
+    const bool begins_one = (static_cast<unsigned char>(text[end]) & 0xc0U) != 0x80;
+    if (begins_one && n-- == 0) break;
+  }
+  return std::string(text.substr(0, end));
+}
+
 winsize terminal_size() {
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) {
@@ -107,7 +117,7 @@ void PictureWatch::show(const Picture& picture, const std::string& text) {
   for (const std::string& line : lines) out += line + "\n";
   clear();
   n_drawn_ = static_cast<int32_t>(lines.size()) + 1;
-  fmt::print(stderr, "{}{}\n", out, text.substr(0, terminal_size().ws_col));
+  fmt::print(stderr, "{}{}\n", out, first_characters(text, terminal_size().ws_col));
   std::fflush(stderr);
 }
 

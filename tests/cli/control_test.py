@@ -208,6 +208,7 @@ class Refusals(ControlTest):
                 (["--latency-steps", "2"], "--mode async"),
                 (["--mode", "async", "--latency-steps", "8"], "0 to 7"),
                 (["--rate", "-1"], "--rate"),
+                (["--rate", "0"], "--rate"),
                 (["--env", "kitchen"], "pusht"),
                 (["--seeds", "0"], "--seeds"),
                 (["--first-seed", "4294967290"], "32 bits")]:

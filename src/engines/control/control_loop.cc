@@ -87,6 +87,7 @@ ControlLoop::ControlLoop(ChunkPlanner& planner, ControlOptions options)
       queue_(shape_.n_action, shape_.n_usable() + 1),
       schedule_(options_.rate_hz, ControlTime(0)),
       history_(static_cast<size_t>(shape_.n_obs_steps) * shape_.n_obs) {
+  report_.is_simulated = !options_.is_realtime;
   if (options_.is_realtime) {
     clock_ = std::make_unique<SteadyClock>();
     worker_ = std::make_unique<ThreadedPlanWorker>(planner, *clock_);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string_view>
 
 #include "core/quantities.h"
 
@@ -13,11 +14,14 @@ namespace {
 
 double rate(int64_t n, double s) { return s > 0 ? static_cast<double>(n) / s : 0; }
 
-void add_latency(const std::string& key, const std::string& text, const LatencySummary& latency,
+// `what` opens the line; empty: only JSON shows the numbers.
+void add_latency(const std::string& key, std::string_view what, std::span<const double> seconds,
                  Ledger& ledger) {
+  const LatencySummary latency = latency_summary(seconds);
   const std::string line =
-      fmt::format("{} p50 {}, p95 {}, max {}", text, format_seconds(latency.p50_s),
-                  format_seconds(latency.p95_s), format_seconds(latency.max_s));
+      what.empty() ? ""
+                   : fmt::format("{} p50 {}, p95 {}, max {}", what, format_seconds(latency.p50_s),
+                                 format_seconds(latency.p95_s), format_seconds(latency.max_s));
   ledger.facts.push_back({key + "_p50_s", latency.p50_s, line});
   ledger.facts.push_back({key + "_p95_s", latency.p95_s, ""});
   ledger.facts.push_back({key + "_max_s", latency.max_s, ""});
@@ -54,26 +58,32 @@ void add_to_ledger(const ControlReport& report, Ledger& ledger) {
   ledger.units.push_back(chunk);
 
   ledger.facts.push_back({"n_ticks", report.n_ticks(),
-                          fmt::format("{} ticks in {}", format_count(report.n_ticks()),
-                                      format_seconds(report.elapsed_s))});
-  ledger.facts.push_back({"n_misses", report.n_misses,
-                          fmt::format("{} missed by over {:.0f} ms", format_count(report.n_misses),
-                                      1e3 * ControlReport::kMissS)});
+                          fmt::format("{} ticks in {}{}", format_count(report.n_ticks()),
+                                      format_seconds(report.elapsed_s),
+                                      report.is_simulated ? " of simulated time" : "")});
+  // Nothing is late in simulated time.
+  const std::string misses =
+      report.is_simulated ? ""
+                          : fmt::format("{} missed by over {:.0f} ms",
+                                        format_count(report.n_misses), 1e3 * ControlReport::kMissS);
+  ledger.facts.push_back({"n_misses", report.n_misses, misses});
   ledger.facts.push_back({"n_underruns", report.n_underruns,
                           fmt::format("{} underruns", format_count(report.n_underruns))});
   ledger.facts.push_back(
       {"n_over_budget", report.n_over_budget,
-       fmt::format("{} chunks over budget", format_count(report.n_over_budget))});
+       report.n_over_budget == 0
+           ? ""
+           : fmt::format("{} chunks over budget", format_count(report.n_over_budget))});
   ledger.facts.push_back({"n_stale", report.n_stale, ""});
-  add_latency("tick_late", "ticks late", latency_summary(report.tick_s), ledger);
-  add_latency("chunk", "a chunk", latency_summary(report.chunk_s), ledger);
+  add_latency("tick_late", report.is_simulated ? "" : "ticks late", report.tick_s, ledger);
+  add_latency("chunk", "a chunk takes", report.chunk_s, ledger);
   ledger.facts.push_back({"actions_per_s", report.actions_per_s(),
                           fmt::format("{:.1f} actions a second", report.actions_per_s())});
   ledger.facts.push_back({"chunks_per_s", report.chunks_per_s(),
                           fmt::format("{:.2f} chunks a second", report.chunks_per_s())});
   const double possible = rate(report.n_chunks(), plan_s);
   ledger.facts.push_back({"planner_chunks_per_s", possible,
-                          fmt::format("the planner alone: {:.2f} chunks a second", possible)});
+                          fmt::format("the planner alone could make {:.1f}", possible)});
   ledger.facts.push_back({"elapsed_s", report.elapsed_s, ""});
 }
 

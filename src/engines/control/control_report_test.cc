@@ -46,6 +46,19 @@ TEST(ControlReport, CountsActionsAndChunksApart) {
   EXPECT_EQ(facts["n_underruns"], 10);
 }
 
+TEST(ControlReport, SaysWhatTimeItCounts) {
+  ControlReport report;
+  report.tick_s = {0};
+  Ledger real;
+  add_to_ledger(report, real);
+  EXPECT_NE(ledger_line(real).find("missed"), std::string::npos);
+  report.is_simulated = true;
+  Ledger simulated;
+  add_to_ledger(report, simulated);
+  EXPECT_NE(ledger_line(simulated).find("of simulated time"), std::string::npos);
+  EXPECT_EQ(ledger_line(simulated).find("missed"), std::string::npos);
+}
+
 TEST(ControlReport, OfNothingHasNoRates) {
   Ledger ledger;
   add_to_ledger({}, ledger);
