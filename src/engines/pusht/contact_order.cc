@@ -161,7 +161,7 @@ void ContactOrder::add_neighbour(int32_t shape, int32_t other, bool reports) {
   Leaf& to = leaf(shape);
   std::copy_backward(to.neighbours.begin(), to.neighbours.begin() + to.n_neighbours,
                      to.neighbours.begin() + to.n_neighbours + 1);
-  to.neighbours[0] = {static_cast<int8_t>(other), reports};
+  to.neighbours[0] = {other, reports};
   ++to.n_neighbours;
 }
 

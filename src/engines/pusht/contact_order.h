@@ -60,7 +60,7 @@ class ContactOrder {
   // Shapes are numbered as in PushtPair, parts behind the agent: walls 0..3, agent 4, bar 5,
   // stem 6.
   struct Neighbour {
-    int8_t shape = 0;
+    int32_t shape = 0;
     bool reports = false;  // the one of a pair that gives it out
   };
   struct Leaf {

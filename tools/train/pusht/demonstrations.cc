@@ -7,7 +7,9 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,38 +50,18 @@ std::vector<PushtDemonstration> demonstrations(const Recipe& recipe) {
   return episodes;
 }
 
-// A safetensors file in the making. Source: https://github.com/huggingface/safetensors.
-class Tensors {
- public:
-  template <typename T>
-  void add(const std::string& name, const char* dtype, std::vector<int64_t> shape,
-           const std::vector<T>& values) {
-    const size_t first = data_.size();
-    data_.resize(first + values.size() * sizeof(T));
-    if (!values.empty()) {
-      std::memcpy(data_.data() + first, values.data(), values.size() * sizeof(T));
-    }
-    header_[name] = {
-        {"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {first, data_.size()}}};
-  }
-  void set_metadata(nlohmann::ordered_json metadata) {
-    header_["__metadata__"] = std::move(metadata);
-  }
-  std::string bytes() const {
-    std::string text = header_.dump();
-    text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begin aligned
-    const uint64_t n = text.size();
-    std::string out(sizeof(n), '\0');
-    std::memcpy(out.data(), &n, sizeof(n));  // little endian, as every machine that we build for
-    return out + text + data_;
-  }
+// A safetensors file of this header and these bytes. Source:
+// https://github.com/huggingface/safetensors.
+std::string safetensors(const nlohmann::ordered_json& header, const std::string& data) {
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begin aligned
+  const uint64_t n = text.size();
+  std::string length(sizeof(n), '\0');
+  std::memcpy(length.data(), &n, sizeof(n));  // little endian, as every machine that we build for
+  return length + text + data;
+}
 
- private:
-  nlohmann::ordered_json header_;
-  std::string data_;
-};
-
-std::string safetensors(const std::vector<PushtDemonstration>& episodes, const Recipe& recipe) {
+std::string file_of(const std::vector<PushtDemonstration>& episodes, const Recipe& recipe) {
   std::vector<double> states, actions;
   std::vector<int64_t> lengths, solved;
   for (const PushtDemonstration& episode : episodes) {
@@ -95,22 +77,31 @@ std::string safetensors(const std::vector<PushtDemonstration>& episodes, const R
   }
   const auto n_steps = static_cast<int64_t>(actions.size() / 2);
   const auto n_episodes = static_cast<int64_t>(episodes.size());
-  Tensors tensors;
-  tensors.set_metadata({{"env", "pusht"},
-                        {"first_seed", std::to_string(recipe.first_seed)},
-                        {"lookahead", recipe.expert.lookahead == Lookahead::kOnePush ? "1" : "2"},
-                        {"noise_share", fmt::format("{}", recipe.expert.noise_share)},
-                        {"noise_px", fmt::format("{}", recipe.expert.noise_px)}});
-  tensors.add("state", "F64", {n_steps, 5}, states);
-  tensors.add("action", "F64", {n_steps, 2}, actions);
-  tensors.add("length", "I64", {n_episodes}, lengths);
-  tensors.add("solved", "I64", {n_episodes}, solved);
-  return tensors.bytes();
+  nlohmann::ordered_json header;
+  header["__metadata__"] = {
+      {"env", "pusht"},
+      {"first_seed", std::to_string(recipe.first_seed)},
+      {"lookahead", recipe.expert.lookahead == Lookahead::kOnePush ? "1" : "2"},
+      {"noise_share", fmt::format("{}", recipe.expert.noise_share)},
+      {"noise_px", fmt::format("{}", recipe.expert.noise_px)}};
+  std::string data;
+  const auto add = [&](const char* name, const char* dtype, std::vector<int64_t> shape,
+                       const auto& values) {
+    const auto bytes = std::as_bytes(std::span(values));
+    const size_t first = data.size();
+    data.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    header[name] = {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {first, data.size()}}};
+  };
+  add("state", "F64", {n_steps, 5}, states);
+  add("action", "F64", {n_steps, 2}, actions);
+  add("length", "I64", {n_episodes}, lengths);
+  add("solved", "I64", {n_episodes}, solved);
+  return safetensors(header, data);
 }
 
 void run(const Recipe& recipe, const std::string& path) {
   const std::vector<PushtDemonstration> episodes = demonstrations(recipe);
-  const std::string bytes = safetensors(episodes, recipe);
+  const std::string bytes = file_of(episodes, recipe);
   write_file(path, std::as_bytes(std::span(bytes)));
   int64_t n_solved = 0, n_steps = 0;
   for (const PushtDemonstration& episode : episodes) {
@@ -121,11 +112,8 @@ void run(const Recipe& recipe, const std::string& path) {
              episodes.size(), static_cast<double>(n_steps) / static_cast<double>(episodes.size()));
 }
 
-}  // namespace
-}  // namespace reprise
-
-int main(int argc, char** argv) {
-  reprise::Recipe recipe;
+int parse_and_run(int argc, char** argv) {
+  Recipe recipe;
   std::string path;
   int32_t n_pushes = 1;
   CLI::App app{"Episodes of the scripted Push-T expert, as a safetensors file.",
@@ -152,13 +140,19 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  recipe.expert.lookahead =
-      n_pushes == 1 ? reprise::Lookahead::kOnePush : reprise::Lookahead::kTwoPushes;
+  recipe.expert.lookahead = n_pushes == 1 ? Lookahead::kOnePush : Lookahead::kTwoPushes;
+  run(recipe, path);
+  return 0;
+}
+
+}  // namespace
+}  // namespace reprise
+
+int main(int argc, char** argv) {
   try {
-    reprise::run(recipe, path);
+    return reprise::parse_and_run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "pusht_demonstrations: {}\n", error.what());
+    std::fprintf(stderr, "pusht_demonstrations: %s\n", error.what());
     return 1;
   }
-  return 0;
 }

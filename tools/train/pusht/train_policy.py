@@ -90,7 +90,7 @@ class Training:
         return nn.functional.mse_loss(predicted.float(), noise)
 
     def run(self) -> None:
-        begun, total = time.monotonic(), torch.zeros((), device=self.args.device)
+        begun, total, n_summed = time.monotonic(), torch.zeros((), device=self.args.device), 0
         print(f"{len(self.windows)} windows, {sum(p.numel() for p in self.model.parameters())} parameters", flush=True)
         while self.n_steps < self.args.steps:
             spent = time.monotonic() - begun
@@ -107,9 +107,13 @@ class Training:
             self.average.step(self.model)
             self.n_steps += 1
             total += loss.detach()
-            if self.n_steps % STEPS_PER_REPORT == 0:
-                print(f"{spent:.0f} s, step {self.n_steps}, loss {float(total) / STEPS_PER_REPORT:.5f}", flush=True)
+            n_summed += 1
+            if n_summed == STEPS_PER_REPORT:
+                print(f"{spent:.0f} s, step {self.n_steps}, loss {float(total) / n_summed:.5f}", flush=True)
                 total.zero_()
+                n_summed = 0
+        if n_summed:
+            print(f"step {self.n_steps}, loss {float(total) / n_summed:.5f} over the last {n_summed}")
 
     def save(self) -> None:
         """The averaged weights in F16 and the normaliser in F32, under the reference's names; complete or absent."""
