@@ -51,7 +51,7 @@ std::vector<std::vector<float>> spread_observations(DiffusionPolicy& policy,
 
 void calibrate(const CalibrateFlags& flags) {
   const std::vector<BranchMetric> metrics = chosen_metrics(flags.metrics);
-  const std::shared_ptr<const PolicyTransformerModel> model = flags.policy.load_pusht();
+  const std::shared_ptr<const PolicyTransformerModel> model = flags.policy.load();
   const SamplerSpec sampler =
       checked_flag([&] { return SamplerSpec::parse(flags.sampler, model->noise); });
   // Before the work, so that it is not done in vain.

@@ -92,9 +92,9 @@ ordered_json to_json(const ControlFlags& flags, const LoadedRobot& robot,
   const Machine machine = this_machine();
   ordered_json out = {{"model", robot.model->path},
                       {"model_hash", robot.model->hash},
-                      {"branch", flags.robot.policy_text()},
+                      {"branch", flags.robot.branch_text()},
                       {"sampler", robot.sampler},
-                      {"weights", flags.robot.weights},
+                      {"weights", flags.robot.policy.weights},
                       {"mode", flags.mode},
                       {"rate_hz", flags.loop.rate_hz},
                       {"latency_steps", flags.loop.latency_steps},
@@ -143,7 +143,7 @@ int run_control(ControlFlags flags) {
     throw UsageError(fmt::format("--first-seed {}: {} seeds from there on do not fit into 32 bits",
                                  flags.first_seed, flags.n_seeds));
   }
-  const Backend backend = flags.robot.backend();
+  const Backend backend = flags.robot.policy.backend();
   const LoadedRobot robot(flags.robot, backend);
   flags.loop.rate_hz = flags.rate_hz.value_or(robot.model->control_hz);
   DiffusionPlanner planner(*robot.policy);
@@ -154,14 +154,14 @@ int run_control(ControlFlags flags) {
   flags.pictures.is_watched = flags.pictures.is_watched && spdlog::should_log(spdlog::level::info);
   if (flags.pictures.is_any()) {
     const std::string detail =
-        fmt::format("{}  {}  {}", flags.robot.policy_text(), robot.sampler, flags.mode);
+        fmt::format("{}  {}  {}", flags.robot.branch_text(), robot.sampler, flags.mode);
     pictures.emplace(flags.pictures, detail, flags.loop.rate_hz, flags.loop.is_realtime);
   }
   const std::vector<Episode> episodes = run_episodes(flags, loop, pictures ? &*pictures : nullptr);
   if (pictures) pictures->finish();
   if (!episodes.empty()) print_table(episodes);
   const Ledger ledger = control_ledger(robot.policy->counts(), loop.report(),
-                                       robot.sampler + " " + flags.robot.policy_text());
+                                       robot.sampler + " " + flags.robot.branch_text());
   print_ledger(ledger, flags.ledger);
   if (!flags.json_path.empty()) {
     write_eval_json(to_json(flags, robot, episodes, ledger), flags.json_path);

@@ -1,6 +1,7 @@
 #include "cli/eval_pusht.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -142,13 +143,15 @@ void show_surge(const PushtFlags& flags, const std::shared_ptr<const PolicyTrans
 
 void eval_pusht(const PushtFlags& flags) {
   check_json_path(flags.json_path);
-  for (const std::string& branch : flags.branches)
-    checked_flag([&] { return make_branch_policy(branch); });
+  for (const std::string& branch : flags.branches) {
+    const auto policy = checked_flag([&] { return make_branch_policy(branch); });
+    if (!policy->warning().empty()) spdlog::warn("{}: {}", branch, policy->warning());
+  }
   if (flags.run.first_seed + static_cast<uint64_t>(flags.run.n_seeds) > uint64_t{1} << 32) {
     throw UsageError(fmt::format("--first-seed {}: {} seeds from there on do not fit into 32 bits",
                                  flags.run.first_seed, flags.run.n_seeds));
   }
-  const std::shared_ptr<const PolicyTransformerModel> model = flags.policy.load_pusht();
+  const std::shared_ptr<const PolicyTransformerModel> model = flags.policy.load();
   for (const std::string& sampler : flags.samplers)
     checked_flag([&] { return SamplerSpec::parse(sampler, model->noise); });
   const Backend backend = flags.policy.backend();

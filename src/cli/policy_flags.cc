@@ -2,44 +2,58 @@
 
 #include <fmt/format.h>
 
-#include <map>
-
 #include "cli/compute_flags.h"
 #include "core/error.h"
 
 namespace reprise {
 namespace {
 
-const std::map<std::string, PolicyWeights> kWeights = {{"as-is", PolicyWeights::kAsIs},
-                                                       {"f32", PolicyWeights::kF32},
-                                                       {"f16", PolicyWeights::kF16},
-                                                       {"q8_0", PolicyWeights::kQ8_0}};
+constexpr const char* kPusht = "pusht";
+
+PolicyWeights weight_type(const std::string& name) {
+  if (name == "f32") return PolicyWeights::kF32;
+  if (name == "f16") return PolicyWeights::kF16;
+  return name == "q8_0" ? PolicyWeights::kQ8_0 : PolicyWeights::kAsIs;
+}
+
+void check_environment(const std::string& given, const PolicyTransformerModel& model) {
+  const std::string& env = given.empty() ? model.env : given;
+  if (env == kPusht) return;
+  throw Error(env.empty()
+                  ? fmt::format("{}: does not say which environment it was trained in; name it: "
+                                "--env {}",
+                                model.path, kPusht)
+                  : fmt::format("{}: was trained in the environment '{}', which is not here; {} is",
+                                model.path, env, kPusht));
+}
 
 }  // namespace
 
 std::shared_ptr<const PolicyTransformerModel> PolicyFlags::load() const {
-  return PolicyTransformerModel::load(model, kWeights.at(weights));
+  std::shared_ptr<const PolicyTransformerModel> loaded =
+      PolicyTransformerModel::load(model, weight_type(weights));
+  check_environment(env, *loaded);
+  return loaded;
 }
 
-std::shared_ptr<const PolicyTransformerModel> PolicyFlags::load_pusht() const {
-  std::shared_ptr<const PolicyTransformerModel> policy = load();
-  if (policy->env != "pusht" && !policy->env.empty()) {
-    throw Error(
-        fmt::format("{}: the policy is for '{}', and this needs Push-T", model, policy->env));
-  }
-  return policy;
+Backend PolicyFlags::backend() const {
+  ComputeFlags compute;
+  compute.n_threads = n_threads;
+  return compute.backend();
 }
-
-Backend PolicyFlags::backend() const { return Backend(n_threads); }
 
 void add_policy_flags(CLI::App& verb, PolicyFlags& flags) {
-  verb.add_option("model", flags.model, "name of a robot policy ('reprise list') or path")
+  verb.add_option("model", flags.model,
+                  "a robot policy: path of a GGUF or safetensors file, or a name that 'reprise "
+                  "list' shows")
       ->required();
-  add_threads_flag(verb, flags.n_threads);
+  verb.add_option("--env", flags.env, "environment; default: the one the model was trained in")
+      ->check(CLI::IsMember({kPusht}));
   verb.add_option("--weights", flags.weights,
-                  "type of the layers' matrices: as-is, f32, f16 or q8_0; arithmetic is F32")
+                  "type in which the weights are held; arithmetic is F32 with all of them")
       ->check(CLI::IsMember({"as-is", "f32", "f16", "q8_0"}))
       ->capture_default_str();
+  add_threads_flag(verb, flags.n_threads);
 }
 
 }  // namespace reprise

@@ -10,20 +10,19 @@
 
 namespace reprise {
 
-// How a verb that runs a robot policy computes.
+// Which robot policy a verb works on, and how that computes.
 struct PolicyFlags {
   std::string model;
-  int32_t n_threads = 0;  // 0: all cores
+  std::string env;  // empty: the one the model was trained in
   std::string weights = "as-is";
+  int32_t n_threads = 0;  // 0: all cores
 
-  // Throws Error.
+  // Throws Error: no such model or none of a robot, or none of an environment that is here.
   std::shared_ptr<const PolicyTransformerModel> load() const;
-  // The same, of a policy for Push-T. Throws Error on one for something else.
-  std::shared_ptr<const PolicyTransformerModel> load_pusht() const;
   Backend backend() const;
 };
 
-// The positional MODEL, --threads and --weights.
+// The positional MODEL, --env, --weights and --threads.
 void add_policy_flags(CLI::App& verb, PolicyFlags& flags);
 
 }  // namespace reprise
