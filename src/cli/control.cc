@@ -93,9 +93,9 @@ ordered_json to_json(const ControlFlags& flags, const LoadedRobot& robot,
   const Machine machine = this_machine();
   ordered_json out = {{"model", robot.model->path},
                       {"model_hash", robot.model->hash},
-                      {"branch", flags.robot.policy_text()},
+                      {"branch", flags.robot.branch_text()},
                       {"sampler", robot.sampler},
-                      {"weights", flags.robot.weights},
+                      {"weights", flags.robot.policy.weights},
                       {"mode", flags.mode},
                       {"rate_hz", flags.loop.rate_hz},
                       {"latency_steps", flags.loop.latency_steps},
@@ -154,7 +154,7 @@ int run_control(ControlFlags flags) {
                                  flags.first_seed, flags.n_seeds));
   }
   SpanRecorder spans;
-  const Backend backend = flags.robot.backend();
+  const Backend backend = flags.robot.policy.backend();
   const LoadedRobot robot(flags.robot, backend);
   flags.loop.rate_hz = flags.rate_hz.value_or(robot.model->control_hz);
   DiffusionPlanner planner(*robot.policy);
@@ -166,7 +166,7 @@ int run_control(ControlFlags flags) {
   flags.pictures.is_watched = flags.pictures.is_watched && spdlog::should_log(spdlog::level::info);
   if (flags.pictures.is_any()) {
     const std::string detail =
-        fmt::format("{}  {}  {}", flags.robot.policy_text(), robot.sampler, flags.mode);
+        fmt::format("{}  {}  {}", flags.robot.branch_text(), robot.sampler, flags.mode);
     pictures.emplace(flags.pictures, detail, flags.loop.rate_hz, flags.loop.is_realtime);
   }
   const std::vector<Episode> episodes =
@@ -174,7 +174,7 @@ int run_control(ControlFlags flags) {
   if (pictures) pictures->finish();
   if (!episodes.empty()) print_table(episodes);
   Ledger ledger = control_ledger(robot.policy->counts(), loop.report(),
-                                 robot.sampler + " " + flags.robot.policy_text());
+                                 robot.sampler + " " + flags.robot.branch_text());
   ledger.spans = spans.take();
   print_ledger(ledger, flags.ledger);
   if (!flags.json_path.empty()) {

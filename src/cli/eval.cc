@@ -2,6 +2,7 @@
 
 #include "cli/eval_dllm.h"
 #include "cli/eval_ppl.h"
+#include "cli/eval_pusht.h"
 #include "cli/eval_recall.h"
 
 namespace reprise {
@@ -11,6 +12,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   verb->require_subcommand(1);
   add_eval_dllm(*verb, exit_code);
   add_eval_ppl(*verb, exit_code);
+  add_eval_pusht(*verb, exit_code);
   add_eval_recall(*verb, exit_code);
   verb->footer(
       "Examples:\n"

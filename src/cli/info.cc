@@ -11,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "cli/info_policy.h"
 #include "core/error.h"
 #include "core/kv_block.h"
 #include "core/model_catalogue.h"
+#include "core/model_folders.h"
 #include "core/printable.h"
 #include "core/quantities.h"
 #include "core/text_table.h"
@@ -269,6 +271,8 @@ void print_kv(const DecoderHparams& hp) {
 }
 
 void info(const InfoFlags& flags) {
+  const std::string path = find_model(flags.model);
+  if (is_robot_policy(path)) return print_policy_info(path, flags.is_json);
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model, {}, TextKind::kAny);
   if (flags.is_json) return print_json(*model);
   print_facts(*model);
@@ -281,7 +285,7 @@ void info(const InfoFlags& flags) {
 void add_info(CLI::App& app, int& /*exit_code*/) {
   auto flags = std::make_shared<InfoFlags>();
   CLI::App* verb = app.add_subcommand("info", "sizes, cache bytes and fitting policies of a model");
-  verb->add_option("model", flags->model, "name of a model ('reprise list') or path of a GGUF file")
+  verb->add_option("model", flags->model, "name of a model ('reprise list') or path of its file")
       ->required();
   verb->add_flag("--json", flags->is_json, "print JSON instead of tables");
   verb->footer(

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "cli/bench.h"
+#include "cli/calibrate.h"
 #include "cli/chat.h"
 #include "cli/control.h"
 #include "cli/eval.h"
@@ -69,6 +70,7 @@ int run_program(int argc, char** argv) {
   app.parse_complete_callback([&] { log_to_stderr(is_quiet, is_verbose); });
   int exit_code = 0;
   add_bench(app, exit_code);
+  add_calibrate(app, exit_code);
   add_chat(app, exit_code);
   add_control(app, exit_code);
   add_eval(app, exit_code);

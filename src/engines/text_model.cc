@@ -14,6 +14,13 @@ namespace reprise {
 
 namespace {
 
+void check_is_text(const GgufFile& file) {
+  if (file.string_or("general.architecture", "") == "dp") {
+    throw Error(fmt::format("{}: is a robot policy and has no text; run it with 'reprise control {}'",
+                            file.path(), file.path()));
+  }
+}
+
 void check_kind(const GgufFile& file, const DecoderHparams& hp, TextKind kind) {
   if (kind == TextKind::kCausal && hp.is_masked) {
     throw Error(fmt::format(
@@ -40,6 +47,7 @@ std::shared_ptr<const TextModel> TextModel::load(const std::string& name, const 
   auto file = std::make_shared<const GgufFile>(std::filesystem::is_directory(path, error)
                                                    ? dllm_checkpoint_as_gguf(path)
                                                    : GgufFile::open(path));
+  check_is_text(*file);
   auto decoder = DecoderModel::load(file, place);
   check_kind(*file, decoder->hparams(), kind);
   const Clock::time_point mapped = Clock::now();

@@ -132,6 +132,27 @@ class Models(unittest.TestCase):
         tiny_gguf.write(self.models / "tiny.gguf")
         self.assertEqual(json.loads(self.run_program("info", "tiny", "--json")[0])["kind"], "causal")
 
+    def test_info_knows_robot_policies(self):
+        listing = json.loads(self.run_program("list", "--json")[0])
+        demo = next(model for model in listing["models"] if model["name"] == "pusht-demo")
+        self.assertEqual((demo["architecture"], demo["found_in"]), ("dp", "source tree"))
+        info = json.loads(self.run_program("info", "pusht-demo", "--json")[0])
+        self.assertEqual((info["path"], info["kind"], info["env"]), (demo["path"], "policy", "pusht"))
+        self.assertEqual((info["n_layer"], info["n_embd"], info["n_horizon"], info["n_action_steps"]), (8, 128, 16, 8))
+        self.assertEqual((info["n_obs_steps"], info["n_obs"], info["n_action"], info["control_hz"]), (2, 18, 2, 10))
+        self.assertEqual(info["noise"]["n_train_steps"], 100)
+        self.assertRegex(info["hash"], "^[0-9a-f]{16}$")
+        stdout = re.sub(r"\s+", " ", self.run_program("info", "pusht-demo")[0])
+        for words in ("robot policy for pusht", "16 actions of 2 values, 8 of them executed", "2 observations of 18 values",
+                      "reprise control pusht-demo"):
+            self.assertIn(words, stdout)
+
+    def test_a_robot_policy_is_no_language_model(self):
+        for verb in (("run", "pusht-demo", "-p", "push"), ("chat", "pusht-demo")):
+            refusal = self.refusal(*verb)
+            self.assertIn("is a robot policy", refusal)
+            self.assertIn("reprise control", refusal)
+
     def test_run_finds_models_by_name(self):
         tiny_gguf.write(self.models / "tiny.gguf")
         stdout, _ = self.run_program("run", "TINY", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "-q")

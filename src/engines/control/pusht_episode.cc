@@ -106,18 +106,20 @@ std::vector<PushtEpisode> run_pusht(DiffusionPolicy& policy, const PushtRunOptio
 }
 
 std::vector<std::vector<float>> pusht_observations(DiffusionPolicy& policy, uint32_t first_seed,
-                                                   int32_t n, int32_t n_spread) {
+                                                   int32_t n, int32_t n_spread,
+                                                   const PushtEvents& events) {
   std::vector<std::vector<float>> found(n);
-  PushtEvents events;
-  events.on_chunk = [&](const PushtEpisode& episode, std::span<const float> obs) {
+  PushtEvents collecting = events;
+  collecting.on_chunk = [&](const PushtEpisode& episode, std::span<const float> obs) {
     const auto i = static_cast<int32_t>(episode.seed - first_seed);
     if (episode.n_chunks - 1 <= i % n_spread) found[i].assign(obs.begin(), obs.end());
+    if (events.on_chunk) events.on_chunk(episode, obs);
   };
   run_pusht(policy,
             {.first_seed = first_seed,
              .n_seeds = n,
              .n_max_steps = n_spread * policy.hparams().n_action_steps},
-            events);
+            collecting);
   return found;
 }
 

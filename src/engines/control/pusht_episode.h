@@ -42,8 +42,9 @@ std::vector<PushtEpisode> run_pusht(DiffusionPolicy& policy, const PushtRunOptio
 
 // Observations [To][Do] out of closed-loop episodes of this policy, for calibration and comparison:
 // one a seed, taken after 0, 1, ..., n_spread - 1 chunks in turn so that all phases occur (earlier
-// where an episode ends before). Throws Error as run_pusht.
+// where an episode ends before). Those of a cancelled run may be empty. Throws Error as run_pusht.
 std::vector<std::vector<float>> pusht_observations(DiffusionPolicy& policy, uint32_t first_seed,
-                                                   int32_t n, int32_t n_spread);
+                                                   int32_t n, int32_t n_spread,
+                                                   const PushtEvents& events = {});
 
 }  // namespace reprise

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
+
+#include "core/line_process.h"
 
 namespace reprise {
 
@@ -22,9 +22,6 @@ class PeerProcess {
   // Starts it and waits until the model is loaded. Throws Error when it does not start, or with
   // what it says.
   explicit PeerProcess(const Options& options);
-  ~PeerProcess();
-  PeerProcess(const PeerProcess&) = delete;
-  PeerProcess& operator=(const PeerProcess&) = delete;
 
   // As LibllamaPeer's; each returns the seconds it took inside that process, and throws Error with
   // what it says or when it has ended.
@@ -37,13 +34,8 @@ class PeerProcess {
 
  private:
   double ask(const char* command, std::span<const int32_t> numbers);
-  std::string read_line();
-  void end();
 
-  std::string program_;
-  pid_t pid_ = -1;
-  int socket_ = -1;
-  std::string unread_;
+  LineProcess process_;
   std::string weight_buffers_;
 };
 

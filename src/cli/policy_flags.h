@@ -1,0 +1,28 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/backend.h"
+#include "nets/policy_transformer_model.h"
+
+namespace reprise {
+
+// Which robot policy a verb works on, and how that computes.
+struct PolicyFlags {
+  std::string model;
+  std::string env;  // empty: the one the model was trained in
+  std::string weights = "as-is";
+  int32_t n_threads = 0;  // 0: all cores
+
+  // Throws Error: no such model or none of a robot, or none of an environment that is here.
+  std::shared_ptr<const PolicyTransformerModel> load() const;
+  Backend backend() const;
+};
+
+// The positional MODEL, --env, --weights and --threads.
+void add_policy_flags(CLI::App& verb, PolicyFlags& flags);
+
+}  // namespace reprise

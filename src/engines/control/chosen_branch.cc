@@ -1,0 +1,21 @@
+#include "engines/control/chosen_branch.h"
+
+#include "engines/control/calibrate.h"
+#include "policies/registry.h"
+
+namespace reprise {
+
+ChosenBranch choose_branch(std::string_view text, const PolicyTransformerModel& model,
+                           const SamplerSpec& sampler) {
+  const ActionSampler steps(sampler, model.noise);
+  std::unique_ptr<BranchPolicy> policy = make_branch_policy(text);
+  std::optional<CalibrationRecord> calibration;
+  if (policy->needs_calibration())
+    calibration = load_calibration(policy->file(), model.path, calibration_subject(model, steps));
+  BranchSchedule schedule =
+      policy->schedule({.n_layers = model.hparams.n_layer, .n_steps = steps.n_steps()},
+                       calibration ? &calibration->calibration : nullptr);
+  return {std::string(text), std::move(policy), std::move(calibration), std::move(schedule)};
+}
+
+}  // namespace reprise
