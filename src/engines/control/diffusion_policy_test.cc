@@ -203,6 +203,7 @@ TEST_F(DiffusionPolicyTest, GivesARobotTheSameInAnyBatchOnAnyThreads) {
   std::vector<std::vector<float>> alone;
   std::vector<ChunkRequest> requests;
   DiffusionPolicy policy = make(schedule);
+  obs.reserve(kRobots);
   for (int32_t i = 0; i < kRobots; ++i) obs.push_back(observations(i));
   for (int32_t i = 0; i < kRobots; ++i) {
     requests.push_back({.obs = obs[i], .seed = static_cast<uint64_t>(i)});
