@@ -100,10 +100,10 @@ void print_facts(const PolicyFile& file) {
   facts.add({"file", fmt::format("{} ({})", file.path, format_bytes(file_bytes(file)))});
   facts.add({"architecture",
              fmt::format("dp (diffusion policy), {} weights", format_count(n_weights(file)))});
-  facts.add({"kind", fmt::format("robot policy for {} at {:g} Hz; run it: reprise control {}",
-                                 file.env.empty() ? "no known environment" : printable(file.env),
-                                 file.control_hz,
-                                 file.name.empty() ? file.path : printable(file.name))});
+  facts.add(
+      {"kind", fmt::format("robot policy for {} at {:g} Hz; run it: reprise control {}",
+                           file.env.empty() ? "no known environment" : printable(file.env),
+                           file.control_hz, file.name.empty() ? file.path : printable(file.name))});
   facts.add({"layers", fmt::format("n_layer {}, n_embd {}, n_head {}, {}", hp.n_layer,
                                    format_count(hp.n_embd), hp.n_head,
                                    hp.is_causal ? "causal" : "not causal")});

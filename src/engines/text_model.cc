@@ -16,8 +16,9 @@ namespace {
 
 void check_is_text(const GgufFile& file) {
   if (file.string_or("general.architecture", "") == "dp") {
-    throw Error(fmt::format("{}: is a robot policy and has no text; run it with 'reprise control {}'",
-                            file.path(), file.path()));
+    throw Error(
+        fmt::format("{}: is a robot policy and has no text; run it with 'reprise control {}'",
+                    file.path(), file.path()));
   }
 }
 

@@ -30,14 +30,11 @@ void check_policy_sizes(const std::string& path, const PolicyHparams& hp) {
     int32_t value;
     int32_t most;
   };
-  const Size sizes[] = {{"n_layer", hp.n_layer, 512},
-                        {"n_head", hp.n_head, 256},
-                        {"n_emb", hp.n_embd, 8192},
-                        {"horizon", hp.n_horizon, 1024},
-                        {"n_obs_steps", hp.n_obs_steps, 256},
-                        {"n_action_steps", hp.n_action_steps, 1024},
-                        {"obs_dim", hp.n_obs, 65536},
-                        {"action_dim", hp.n_action, 4096}};
+  const Size sizes[] = {
+      {"n_layer", hp.n_layer, 512},         {"n_head", hp.n_head, 256},
+      {"n_emb", hp.n_embd, 8192},           {"horizon", hp.n_horizon, 1024},
+      {"n_obs_steps", hp.n_obs_steps, 256}, {"n_action_steps", hp.n_action_steps, 1024},
+      {"obs_dim", hp.n_obs, 65536},         {"action_dim", hp.n_action, 4096}};
   for (const Size& size : sizes) {
     if (size.value < 1 || size.value > size.most) {
       throw Error(fmt::format("{}: {} is {}, expected 1 to {}; convert the model again", path,
@@ -45,9 +42,10 @@ void check_policy_sizes(const std::string& path, const PolicyHparams& hp) {
     }
   }
   if (hp.n_embd % hp.n_head != 0) {
-    throw Error(fmt::format("{}: n_emb {} cannot be shared out over n_head {}; convert the model "
-                            "again",
-                            path, hp.n_embd, hp.n_head));
+    throw Error(
+        fmt::format("{}: n_emb {} cannot be shared out over n_head {}; convert the model "
+                    "again",
+                    path, hp.n_embd, hp.n_head));
   }
   // The time embedding has half of them for sines and divides by that half less one.
   if (hp.n_embd % 2 != 0 || hp.n_embd < 4) {
@@ -83,8 +81,8 @@ void check_policy_noise(const std::string& path, const NoiseScheduleSpec& noise,
 
 void check_control_rate(const std::string& path, double control_hz) {
   if (!std::isfinite(control_hz) || control_hz <= 0) {
-    throw Error(fmt::format("{}: a control rate of {} Hz, expected a number above 0", path,
-                            control_hz));
+    throw Error(
+        fmt::format("{}: a control rate of {} Hz, expected a number above 0", path, control_hz));
   }
 }
 

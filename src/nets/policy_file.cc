@@ -54,9 +54,8 @@ std::vector<float> take(const std::string& path, RawTensors& tensors, const Name
                         int32_t* file_type = nullptr) {
   const auto found = tensors.find(wanted.name);
   if (found == tensors.end()) {
-    throw Error(
-        fmt::format("{}: tensor '{}' [{}] is missing; fetch the model again, or {}", path,
-                    wanted.name, fmt::join(wanted.shape, ", "), kConvert));
+    throw Error(fmt::format("{}: tensor '{}' [{}] is missing; fetch the model again, or {}", path,
+                            wanted.name, fmt::join(wanted.shape, ", "), kConvert));
   }
   const RawTensor& raw = found->second;
   if (!can_read(raw.type)) {
@@ -65,8 +64,8 @@ std::vector<float> take(const std::string& path, RawTensors& tensors, const Name
   }
   if (without_ones(raw.shape) != without_ones(wanted.shape)) {
     throw Error(fmt::format("{}: tensor '{}' is [{}], the sizes ask for [{}]; {}", path,
-                            wanted.name, fmt::join(raw.shape, ", "),
-                            fmt::join(wanted.shape, ", "), kConvert));
+                            wanted.name, fmt::join(raw.shape, ", "), fmt::join(wanted.shape, ", "),
+                            kConvert));
   }
   std::vector<float> values(n_values(wanted.shape));
   if (raw.type == GGML_TYPE_F32) {
@@ -77,8 +76,7 @@ std::vector<float> take(const std::string& path, RawTensors& tensors, const Name
     ggml_get_type_traits(raw.type)->to_float(aligned.data(), values.data(),
                                              static_cast<int64_t>(values.size()));
   }
-  const auto bad =
-      std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+  const auto bad = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
   if (bad != values.end()) {
     throw Error(fmt::format("{}: tensor '{}' has {} as value {}; fetch the model again", path,
                             wanted.name, *bad, bad - values.begin()));
@@ -96,9 +94,8 @@ AffineChannels take_channels(const std::string& path, RawTensors& tensors, const
   AffineChannels channels{values("scale"), values("offset"), values("min"), values("max")};
   for (int64_t i = 0; i < n; ++i) {
     if (channels.scale[i] == 0 || !std::isfinite(1 / channels.scale[i])) {
-      throw Error(
-          fmt::format("{}: norm.{}.scale is {} for channel {}, which cannot be undone; {}", path,
-                      kind, channels.scale[i], i, kConvert));
+      throw Error(fmt::format("{}: norm.{}.scale is {} for channel {}, which cannot be undone; {}",
+                              path, kind, channels.scale[i], i, kConvert));
     }
     if (channels.min[i] > channels.max[i]) {
       throw Error(fmt::format("{}: norm.{} of channel {} runs from {} to {}; {}", path, kind, i,
@@ -148,9 +145,7 @@ PolicyFile read_gguf(const std::string& path) {
         "'reprise control' policies such as pusht-demo",
         path, printable(arch)));
   }
-  const auto size = [&](const std::string& key) {
-    return narrow(path, key, gguf.integer(key));
-  };
+  const auto size = [&](const std::string& key) { return narrow(path, key, gguf.integer(key)); };
   PolicyFile file;
   file.path = path;
   file.name = gguf.string_or("general.name", "");
@@ -234,9 +229,8 @@ class TextMetadata {
   int32_t integer(const std::string& key) const {
     const auto found = file_.metadata().find(key);
     if (found == file_.metadata().end()) {
-      throw Error(fmt::format(
-          "{}: the metadata have no '{}', which no tensor tells; add it, or {}", file_.path(), key,
-          kConvert));
+      throw Error(fmt::format("{}: the metadata have no '{}', which no tensor tells; add it, or {}",
+                              file_.path(), key, kConvert));
     }
     int32_t value = 0;
     const std::string& text = found->second;
@@ -382,10 +376,10 @@ std::string policy_hash(const PolicyFile& file) {
     add_text(fmt::format("{}[{}]", name, values.size()));
     hash.add(std::as_bytes(values));
   };
-  add_text(fmt::format("{} {} {} {} {} {} {} {} {}; {} {} {} {};", hp.n_layer, hp.n_head,
-                       hp.n_embd, hp.n_horizon, hp.n_obs_steps, hp.n_action_steps, hp.n_obs,
-                       hp.n_action, hp.is_causal, noise.n_train_steps, noise.beta_schedule,
-                       noise.prediction, noise.clips_sample));
+  add_text(fmt::format("{} {} {} {} {} {} {} {} {}; {} {} {} {};", hp.n_layer, hp.n_head, hp.n_embd,
+                       hp.n_horizon, hp.n_obs_steps, hp.n_action_steps, hp.n_obs, hp.n_action,
+                       hp.is_causal, noise.n_train_steps, noise.beta_schedule, noise.prediction,
+                       noise.clips_sample));
   for (const auto& [kind, channels] : {std::pair("obs", &file.obs), {"action", &file.action}}) {
     add(kind, channels->scale);
     add(kind, channels->offset);

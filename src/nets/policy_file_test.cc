@@ -85,8 +85,7 @@ class Written {
   fs::path path_;
 };
 
-std::string refusal(const Checkpoint& checkpoint,
-                    PolicyWeights weights = PolicyWeights::kAsIs) {
+std::string refusal(const Checkpoint& checkpoint, PolicyWeights weights = PolicyWeights::kAsIs) {
   const Written file(checkpoint);
   try {
     PolicyTransformerModel::load(file.path(), weights);
@@ -195,7 +194,9 @@ TEST(PolicyFile, RefusesTensors) {
   const std::pair<Change, const char*> cases[] = {
       {[&](Checkpoint& c) { c.tensors.erase(layer + "norm2.bias"); },
        "tensor 'decoder.layers.1.norm2.bias' [32] is missing"},
-      {[&](Checkpoint& c) { c.tensors[layer + "linear2.weight"].shape = {128, 32}; },
+      {[&](Checkpoint& c) {
+         c.tensors[layer + "linear2.weight"].shape = {128, 32};
+       },
        "'decoder.layers.1.linear2.weight' is [128, 32], the sizes ask for [32, 128]"},
       {[&](Checkpoint& c) { c.tensors[layer + "linear1.weight"].values[7] = kNan; },
        "has nan as value 7"},
@@ -203,8 +204,13 @@ TEST(PolicyFile, RefusesTensors) {
          c.tensors[layer + "linear1.bias"].values[0] = std::numeric_limits<float>::infinity();
        },
        "has inf as value 0"},
-      {[](Checkpoint& c) { c.tensors["model.more"] = {{1}, {0}}; }, "'more' has no place"},
-      {[](Checkpoint& c) { c.tensors["model.encoder.layers.0.norm1.bias"] = {{1}, {0}}; },
+      {[](Checkpoint& c) {
+         c.tensors["model.more"] = {{1}, {0}};
+       },
+       "'more' has no place"},
+      {[](Checkpoint& c) {
+         c.tensors["model.encoder.layers.0.norm1.bias"] = {{1}, {0}};
+       },
        "n_cond_layers"},
       {[](Checkpoint& c) { c.tensors.erase("model.cond_obs_emb.weight"); }, "cond_obs_emb.weight"},
       {[](Checkpoint& c) { c.tensors["normalizer.params_dict.obs.scale"].values[2] = 0; },

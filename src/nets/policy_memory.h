@@ -16,7 +16,8 @@ float mish(float z);
 // 1)). out: [n_embd].
 void time_embedding(int32_t t, std::span<float> out);
 
-// The condition encoder: a perceptron for each row of c, positions already added. c, m: [n][n_embd].
+// The condition encoder: a perceptron for each row of c, positions already added. c, m:
+// [n][n_embd].
 void encode_conditions(const PolicyTransformerModel& model, const float* c, int64_t n, float* m);
 
 // Folds encoded memory rows m [n_rows][n_embd] for cross attention of layer il. out:

@@ -102,19 +102,18 @@ void cross_attention(const Branch& b, const PolicyMemory& memory, int32_t il) {
     const int64_t n = std::min((robot + 1) * hp.n_horizon, end) - row;
     const int64_t at = il * memory.n_robots + b.call.robots.first + robot;
     layer_norm(b.layer.norm_cross, b.call.h + row * d, n, b.normed());
-    folded_attention(
-        {.n_embd = d,
-         .n_head = hp.n_head,
-         .is_causal = hp.is_causal,
-         .time = time,
-         .observations = folded_memory(
-             hp, memory.folded.data() + at * FoldedRows::size(hp, n_obs), n_obs),
-         .bias = b.layer.cross_out_bias,
-         .x = b.normed(),
-         .first_row = row % hp.n_horizon,
-         .n_rows = n,
-         .out = b.call.out + row * d},
-        b.workspace.scratch(b.team.i_thread));
+    folded_attention({.n_embd = d,
+                      .n_head = hp.n_head,
+                      .is_causal = hp.is_causal,
+                      .time = time,
+                      .observations = folded_memory(
+                          hp, memory.folded.data() + at * FoldedRows::size(hp, n_obs), n_obs),
+                      .bias = b.layer.cross_out_bias,
+                      .x = b.normed(),
+                      .first_row = row % hp.n_horizon,
+                      .n_rows = n,
+                      .out = b.call.out + row * d},
+                     b.workspace.scratch(b.team.i_thread));
     row += n;
   }
 }

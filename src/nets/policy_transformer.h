@@ -45,10 +45,12 @@ class PolicyWorkspace {
  public:
   PolicyWorkspace(const PolicyTransformerModel& model, int64_t n_robots, int32_t n_threads = 1);
 
-  float* normed(int32_t i_thread) { return own(i_thread); }               // [rows][n_embd]
-  float* scratch(int32_t i_thread) { return own(i_thread) + n_normed_; }  // of the attention kernels
-  float* wide() { return shared_.data(); }                  // [rows][4 n_embd]
-  float* mixed() { return shared_.data() + n_wide_; }       // [rows][n_embd]
+  float* normed(int32_t i_thread) { return own(i_thread); }  // [rows][n_embd]
+  float* scratch(int32_t i_thread) {
+    return own(i_thread) + n_normed_;
+  }                                                    // of the attention kernels
+  float* wide() { return shared_.data(); }             // [rows][4 n_embd]
+  float* mixed() { return shared_.data() + n_wide_; }  // [rows][n_embd]
 
  private:
   float* own(int32_t i_thread) { return own_.data() + i_thread * n_own_; }
@@ -86,8 +88,7 @@ void predict(const PolicyTransformerModel& model, const float* h, int64_t n_rows
 // n_embd]. What a step costs whose branches are all reused.
 // Source: Block-wise Adaptive Caching (arXiv 2506.13456), run time.
 void reuse_step(const PolicyTransformerModel& model, const float* x, const float* sum,
-                int64_t n_rows, float* y, PolicyWorkspace& workspace,
-                const PolicyTeam& team = {});
+                int64_t n_rows, float* y, PolicyWorkspace& workspace, const PolicyTeam& team = {});
 
 // Multiply-adds times two that branch b of one robot makes.
 double branch_flops(const PolicyTransformerModel& model, int32_t b);

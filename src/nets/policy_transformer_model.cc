@@ -56,8 +56,8 @@ std::vector<std::byte> rows_of(const PolicyFile& file, const PolicyTensor& tenso
   return rows;
 }
 
-// Puts matrices into the arena, in the order in which a pass reads them. The first run over the file
-// only counts bytes.
+// Puts matrices into the arena, in the order in which a pass reads them. The first run over the
+// file only counts bytes.
 class Packer {
  public:
   explicit Packer(std::byte* arena) : arena_(arena) {}
@@ -112,8 +112,8 @@ class ModelBuilder {
   PackedWeights matrix(Packer& packer, const std::string& name) {
     const PolicyTensor& tensor = file_.tensor(name);
     const ggml_type type = packed_type(tensor.file_type, weights_);
-    const PackedWeights packed = packer.pack(type, tensor.shape[1], tensor.shape[0],
-                                             rows_of(file_, tensor, type).data());
+    const PackedWeights packed =
+        packer.pack(type, tensor.shape[1], tensor.shape[0], rows_of(file_, tensor, type).data());
     return packed;
   }
   // The same values as that type holds, in F32.
@@ -201,8 +201,7 @@ class ModelBuilder {
     const std::vector<float>& bias = file_.tensor("input_emb.bias").values;
     std::vector<float> transposed(input.size());
     for (int64_t i = 0; i < d_; ++i) {
-      for (int64_t a = 0; a < hp.n_action; ++a)
-        transposed[a * d_ + i] = input[i * hp.n_action + a];
+      for (int64_t a = 0; a < hp.n_action; ++a) transposed[a * d_ + i] = input[i * hp.n_action + a];
     }
     std::vector<float> start = file_.tensor("pos_emb").values;  // [n_horizon][d]
     for (size_t i = 0; i < start.size(); ++i) start[i] += bias[i % d_];

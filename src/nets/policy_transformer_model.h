@@ -93,8 +93,8 @@ struct PolicyTransformerModel {
   }
   std::vector<float> time_rows;  // [n_train_steps][n_layer]
 
-  int64_t weight_bytes = 0;  // of the layers' matrices, as a forward pass reads them
-  HugePages packed;          // what PackedWeights point into
+  int64_t weight_bytes = 0;                // of the layers' matrices, as a forward pass reads them
+  HugePages packed;                        // what PackedWeights point into
   std::deque<std::vector<float>> vectors;  // what the other pointers point into
 };
 

@@ -158,8 +158,7 @@ TEST(PolicyTransformer, OtherRobotsChangeNoBit) {
     const int64_t n_seen = model->hparams.n_obs_steps * model->hparams.n_obs;
     const Robots robots(*model, 3);
     PolicyWorkspace workspace(*model, 3);
-    const std::vector<float> all =
-        forward(*model, robots.x, 40, robots.memory, {0, 3}, workspace);
+    const std::vector<float> all = forward(*model, robots.x, 40, robots.memory, {0, 3}, workspace);
     for (int64_t i = 0; i < 3; ++i) {
       const std::vector<float> x(robots.x.begin() + i * n, robots.x.begin() + (i + 1) * n);
       const std::vector<float> want(all.begin() + i * n, all.begin() + (i + 1) * n);

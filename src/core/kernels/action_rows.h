@@ -9,12 +9,12 @@ namespace reprise {
 // What stands around a policy transformer's layers: the embedding of noisy actions in front, the
 // last norm and the head behind. Row r is action r % n_horizon of its robot.
 struct ActionRows {
-  int64_t n_action = 0;           // values of an action
-  int64_t n_horizon = 0;          // rows of a robot
-  const float* input = nullptr;   // [n_action][n_embd]: the input projection, transposed
-  const float* start = nullptr;   // [n_horizon][n_embd]: its bias plus the positions
-  LayerNorm norm;                 // of n_embd values
-  const float* head = nullptr;    // [n_action][n_embd]
+  int64_t n_action = 0;              // values of an action
+  int64_t n_horizon = 0;             // rows of a robot
+  const float* input = nullptr;      // [n_action][n_embd]: the input projection, transposed
+  const float* start = nullptr;      // [n_horizon][n_embd]: its bias plus the positions
+  LayerNorm norm;                    // of n_embd values
+  const float* head = nullptr;       // [n_action][n_embd]
   const float* head_bias = nullptr;  // [n_action]
 };
 

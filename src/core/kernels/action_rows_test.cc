@@ -45,7 +45,8 @@ TEST(ActionRows, EmbedsAndPredictsAsF64) {
     for (const int64_t n_action : {1, 2, 9}) {
       std::mt19937 rng(static_cast<uint32_t>(n_embd * 10 + n_action));
       const Rows r(n_embd, n_action, rng);
-      const std::vector<float> x = random_values(static_cast<size_t>(kRobotRows * n_action), 1, rng);
+      const std::vector<float> x =
+          random_values(static_cast<size_t>(kRobotRows * n_action), 1, rng);
       for_each_simd_target([&](const char* target) {
         SCOPED_TRACE(target);
         std::vector<float> h(static_cast<size_t>(kRobotRows * n_embd));
@@ -70,8 +71,8 @@ TEST(ActionRows, EmbedsAndPredictsAsF64) {
             double want = r.head_bias[a];
             double magnitude = std::abs(want);
             for (int64_t i = 0; i < n_embd; ++i) {
-              const double term = static_cast<double>(normed[t * n_embd + i]) *
-                                  r.head[a * n_embd + i];
+              const double term =
+                  static_cast<double>(normed[t * n_embd + i]) * r.head[a * n_embd + i];
               want += term;
               magnitude += std::abs(term);
             }

@@ -73,7 +73,7 @@ int64_t chunk_scratch(int64_t n_rows, int64_t n_embd_head) {
 
 void chunk(const ChunkHead& head, float* scratch) {
   const int64_t n_padded = padded(head.n_rows);
-  float* columns = scratch;  // [n_embd_head][n_padded]: K transposed
+  float* columns = scratch;                                // [n_embd_head][n_padded]: K transposed
   float* weights = scratch + head.n_embd_head * n_padded;  // [n_rows][n_padded]
   for (int64_t s = 0; s < n_padded; ++s) {
     const float* from = head.k + s * head.row;
@@ -83,15 +83,21 @@ void chunk(const ChunkHead& head, float* scratch) {
   wide_product({head.q, head.row, 1}, head.n_rows, columns, n_padded, head.n_embd_head, n_padded,
                weights, n_padded, TileInto::kZero);
   for (int64_t t = 0; t < head.n_rows; ++t) {
-    softmax_row(weights + t * n_padded, head.is_causal ? t + 1 : head.n_rows, n_padded,
-                head.scale);
+    softmax_row(weights + t * n_padded, head.is_causal ? t + 1 : head.n_rows, n_padded, head.scale);
   }
-  wide_product({weights, n_padded, 1}, head.n_rows, head.v, head.row, head.n_rows,
-               head.n_embd_head, head.out, head.out_row, TileInto::kZero);
+  wide_product({weights, n_padded, 1}, head.n_rows, head.v, head.row, head.n_rows, head.n_embd_head,
+               head.out, head.out_row, TileInto::kZero);
 }
 
 int64_t folded_scratch(int64_t n_embd, int64_t n_head, int64_t n_memory, int64_t n_rows) {
   return padded(n_head * n_memory) * (n_embd + n_rows);
+}
+
+// A few values; a call of memmove would take longer.
+HWY_INLINE void copy_short(const float* from, int64_t n, float* to) {
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(float));
+  for (; i < n; ++i) to[i] = from[i];
 }
 
 // Row `t` of logits [n_memory][n_head] becomes probabilities over the memory rows it sees.
@@ -124,19 +130,19 @@ void folded(const FoldedAttention& a, float* scratch) {
   const int64_t n_time = a.time.n_rows * a.n_head;
   const int64_t n_observed = a.observations.n_rows * a.n_head;
   const int64_t n_padded = padded(n_time + n_observed);
-  float* keys = scratch;                        // [n_embd][n_padded]
+  float* keys = scratch;                           // [n_embd][n_padded]
   float* weights = scratch + a.n_embd * n_padded;  // [n_rows][n_padded]
   for (int64_t k = 0; k < a.n_embd; ++k) {
     float* to = keys + k * n_padded;
-    std::copy_n(a.time.keys + k * n_time, n_time, to);
-    std::copy_n(a.observations.keys + k * n_observed, n_observed, to + n_time);
-    std::fill(to + n_time + n_observed, to + n_padded, 0.0F);
+    copy_short(a.time.keys + k * n_time, n_time, to);
+    copy_short(a.observations.keys + k * n_observed, n_observed, to + n_time);
+    for (int64_t c = n_time + n_observed; c < n_padded; ++c) to[c] = 0;
   }
   for (int64_t r = 0; r < a.n_rows; ++r) {
     float* row = weights + r * n_padded;
-    std::copy_n(a.time.biases, n_time, row);
-    std::copy_n(a.observations.biases, n_observed, row + n_time);
-    std::fill(row + n_time + n_observed, row + n_padded, 0.0F);
+    copy_short(a.time.biases, n_time, row);
+    copy_short(a.observations.biases, n_observed, row + n_time);
+    for (int64_t c = n_time + n_observed; c < n_padded; ++c) row[c] = 0;
     std::copy_n(a.bias, a.n_embd, a.out + r * a.n_embd);
   }
   wide_product({a.x, a.n_embd, 1}, a.n_rows, keys, n_padded, a.n_embd, n_padded, weights, n_padded,
@@ -172,8 +178,7 @@ void chunk_attention(const ChunkHead& head, float* scratch) {
   HWY_DYNAMIC_DISPATCH(chunk)(head, scratch);
 }
 
-int64_t folded_attention_scratch(int64_t n_embd, int64_t n_head, int64_t n_memory,
-                                 int64_t n_rows) {
+int64_t folded_attention_scratch(int64_t n_embd, int64_t n_head, int64_t n_memory, int64_t n_rows) {
   return HWY_DYNAMIC_DISPATCH(folded_scratch)(n_embd, n_head, n_memory, n_rows);
 }
 

@@ -27,8 +27,8 @@ Probabilities softmax(const std::vector<double>& logits, double logit_error) {
   for (const double logit : logits) out.p.push_back(std::exp(logit - highest));
   for (const double p : out.p) sum += p;
   for (double& p : out.p) p /= sum;
-  // An error e of a logit is one of exp(e) - 1 of its power, and as much again of the sum. Exp itself
-  // is within 4 units, the difference from the highest logit rounds once more.
+  // An error e of a logit is one of exp(e) - 1 of its power, and as much again of the sum. Exp
+  // itself is within 4 units, the difference from the highest logit rounds once more.
   double most = 0;
   for (const double logit : logits) most = std::max(most, std::abs(logit - highest));
   const double power = std::expm1(logit_error + kUnit * most) + 8 * kUnit;

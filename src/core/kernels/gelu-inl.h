@@ -1,5 +1,5 @@
-// GELU of a vector, compiled once per SIMD target. Include guard after Highway's convention for such
-// headers.
+// GELU of a vector, compiled once per SIMD target. Include guard after Highway's convention for
+// such headers.
 #if defined(REPRISE_GELU_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef REPRISE_GELU_INL
 #undef REPRISE_GELU_INL

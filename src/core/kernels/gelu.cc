@@ -17,8 +17,7 @@ void gelu_values(const float* x, int64_t n, float* y) {
   const hn::CappedTag<float, 1> one;
   const auto n_lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
-  for (; i + n_lanes <= n; i += n_lanes)
-    hn::StoreU(gelu_vector(d, hn::LoadU(d, x + i)), d, y + i);
+  for (; i + n_lanes <= n; i += n_lanes) hn::StoreU(gelu_vector(d, hn::LoadU(d, x + i)), d, y + i);
   for (; i < n; ++i) hn::StoreU(gelu_vector(one, hn::LoadU(one, x + i)), one, y + i);
 }
 

@@ -1,5 +1,5 @@
-// Layer norm of one row, compiled once per SIMD target. Include guard after Highway's convention for
-// such headers.
+// Layer norm of one row, compiled once per SIMD target. Include guard after Highway's convention
+// for such headers.
 #if defined(REPRISE_LAYER_NORM_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef REPRISE_LAYER_NORM_INL
 #undef REPRISE_LAYER_NORM_INL

@@ -6,6 +6,8 @@
 // After it:
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 #include "core/kernels/layer_norm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -13,13 +15,21 @@ namespace reprise::HWY_NAMESPACE {
 namespace {
 
 void norm_rows(const LayerNorm& norm, const float* x, int64_t n_rows, float* out) {
-  for (int64_t r = 0; r < n_rows; ++r) {
-    const float* row = x + r * norm.n;
-    float* to = out + r * norm.n;
-    const RowMoments moments = row_moments(row, norm.n, norm.eps);
-    for_each_vector(norm.n, [&](auto d, int64_t i) {
-      hn::StoreU(normed(d, norm, moments, row, i), d, to + i);
-    });
+  // The moments of some rows first: each is a chain of dependent steps, and chains of several rows
+  // run beside each other.
+  constexpr int64_t kTogether = 8;
+  RowMoments moments[kTogether];
+  for (int64_t first = 0; first < n_rows; first += kTogether) {
+    const int64_t n = std::min(kTogether, n_rows - first);
+    for (int64_t r = 0; r < n; ++r)
+      moments[r] = row_moments(x + (first + r) * norm.n, norm.n, norm.eps);
+    for (int64_t r = 0; r < n; ++r) {
+      const float* row = x + (first + r) * norm.n;
+      float* to = out + (first + r) * norm.n;
+      for_each_vector(norm.n, [&](auto d, int64_t i) {
+        hn::StoreU(normed(d, norm, moments[r], row, i), d, to + i);
+      });
+    }
   }
 }
 

@@ -20,7 +20,8 @@ namespace {
 constexpr int32_t kVecs = 2;
 constexpr int32_t kTileWidth = kVecs * kLanes;
 constexpr int32_t kTileRows = kRegisters == 32 ? 8 : 4;
-constexpr int64_t kBlock = 32;  // inputs of a Q8_0 block
+constexpr int64_t kBlock = 32;   // inputs of a Q8_0 block
+constexpr int64_t kDepth = 128;  // inputs that are turned into F32 at once: 16 KB
 constexpr int64_t kWidth = kPackedWidth;
 static_assert(kWidth % kTileWidth == 0);
 
@@ -52,8 +53,8 @@ struct Q8Panel {
     const hn::Rebind<hwy::float16_t, F32> half;
     for (int32_t v = 0; v < kVecs; ++v) {
       scale[v] = hn::PromoteTo(
-          F32(), hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(block) + column +
-                                     v * kLanes));
+          F32(),
+          hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(block) + column + v * kLanes));
     }
     values = reinterpret_cast<const int8_t*>(block + kWidth * 2);
   }
@@ -65,26 +66,36 @@ struct Q8Panel {
   }
 };
 
+// kRows rows of x times kTileWidth outputs of a panel, from output `column`.
 struct TileRows {
-  const float* x;  // of the first row
+  const float* x;  // of the first row, input 0
   int64_t row;     // values from row to row
-  int64_t n_in;
 };
 
-// kRows rows times kTileWidth outputs of a panel, from output `column`; `bias` and y are those of
-// the tile.
+// Where a tile's sums begin and what becomes of them: in several passes over parts of the inputs, y
+// holds them in between.
+struct TileSums {
+  const float* bias;    // of the tile's first output, or null; used if it is the first pass
+  bool is_first;        // pass
+  PackedResult result;  // of the last pass; kPlain for the others
+  float* y;
+  int64_t y_row;
+};
+
 template <int32_t kRows, class Panel>
-HWY_INLINE void tile(const TileRows& rows, Panel panel, int32_t column, const float* bias,
-                     PackedResult result, float* y, int64_t y_row) {
+HWY_INLINE void tile(const TileRows& rows, Panel panel, int32_t column, int64_t n_in,
+                     const TileSums& sums) {
   const F32 d;
   hn::Vec<F32> sum[kRows][kVecs];
   for (int32_t v = 0; v < kVecs; ++v) {
-    const auto start = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias + v * kLanes);
-    for (int32_t r = 0; r < kRows; ++r) sum[r][v] = start;
+    const auto start = sums.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, sums.bias + v * kLanes);
+    for (int32_t r = 0; r < kRows; ++r) {
+      sum[r][v] = sums.is_first ? start : hn::LoadU(d, sums.y + r * sums.y_row + v * kLanes);
+    }
   }
-  for (int64_t first = 0; first < rows.n_in; first += kBlock) {
+  for (int64_t first = 0; first < n_in; first += kBlock) {
     panel.begin_block(first, column);
-    const int64_t end = HWY_MIN(first + kBlock, rows.n_in);
+    const int64_t end = HWY_MIN(first + kBlock, n_in);
     for (int64_t k = first; k < end; ++k) {
       hn::Vec<F32> w[kVecs];
       for (int32_t v = 0; v < kVecs; ++v) w[v] = panel.load(k, column, v);
@@ -96,17 +107,27 @@ HWY_INLINE void tile(const TileRows& rows, Panel panel, int32_t column, const fl
   }
   for (int32_t r = 0; r < kRows; ++r) {
     for (int32_t v = 0; v < kVecs; ++v) {
-      const auto out = result == PackedResult::kGelu ? gelu_vector(d, sum[r][v]) : sum[r][v];
-      hn::StoreU(out, d, y + r * y_row + v * kLanes);
+      const auto out = sums.result == PackedResult::kGelu ? gelu_vector(d, sum[r][v]) : sum[r][v];
+      hn::StoreU(out, d, sums.y + r * sums.y_row + v * kLanes);
     }
   }
 }
 
+// Inputs [k, k + n_in) of a panel, which begins at k and whose first output is first_out.
+struct PanelPart {
+  int64_t first_out;
+  int64_t k;
+  int64_t n_in;
+};
+
 template <class Panel>
-void panel_product(const PackedProduct& p, Panel panel, int64_t first_out) {
-  for (int32_t column = 0; column < kWidth && first_out + column < p.w.n_out;
+HWY_INLINE void panel_product(const PackedProduct& p, Panel panel, const PanelPart& part) {
+  const bool is_first = part.k == 0;
+  const bool is_last = part.k + part.n_in == p.w.n_in;
+  const PackedResult result = is_last ? p.result : PackedResult::kPlain;
+  for (int32_t column = 0; column < kWidth && part.first_out + column < p.w.n_out;
        column += kTileWidth) {
-    const int64_t out = first_out + column;
+    const int64_t out = part.first_out + column;
     const int64_t n_columns = std::min<int64_t>(kTileWidth, p.w.n_out - out);
     const bool is_whole = n_columns == kTileWidth;
     float last_bias[kTileWidth] = {};
@@ -117,20 +138,45 @@ void panel_product(const PackedProduct& p, Panel panel, int64_t first_out) {
     }
     int64_t r = 0;
     for (; is_whole && r + kTileRows <= p.n_rows; r += kTileRows) {
-      tile<kTileRows>({p.x + r * p.x_row, p.x_row, p.w.n_in}, panel, column, bias, p.result,
-                      p.y + r * p.y_row + out, p.y_row);
+      tile<kTileRows>({p.x + r * p.x_row + part.k, p.x_row}, panel, column, part.n_in,
+                      {bias, is_first, result, p.y + r * p.y_row + out, p.y_row});
     }
     for (; r < p.n_rows; ++r) {
-      const TileRows row{p.x + r * p.x_row, p.x_row, p.w.n_in};
+      const TileRows row{p.x + r * p.x_row + part.k, p.x_row};
       float* y = p.y + r * p.y_row + out;
       if (is_whole) {
-        tile<1>(row, panel, column, bias, p.result, y, p.y_row);
+        tile<1>(row, panel, column, part.n_in, {bias, is_first, result, y, p.y_row});
       } else {
-        float last[kTileWidth];
-        tile<1>(row, panel, column, bias, p.result, last, kTileWidth);
+        float last[kTileWidth] = {};
+        std::copy_n(y, is_first ? 0 : n_columns, last);
+        tile<1>(row, panel, column, part.n_in, {bias, is_first, result, last, kTileWidth});
         std::copy_n(last, n_columns, y);
       }
     }
+  }
+}
+
+// A panel as it is held, for as many rows as one tile has; more rows would convert it more than
+// once, so that a part of it is turned into F32 first, in a core's first cache.
+template <class Panel>
+void converted_product(const PackedProduct& p, Panel panel, int64_t first_out) {
+  if (p.n_rows <= kTileRows) return panel_product(p, panel, {first_out, 0, p.w.n_in});
+  const F32 d;
+  HWY_ALIGN float values[kDepth * kWidth];
+  for (int64_t first = 0; first < p.w.n_in; first += kDepth) {
+    const int64_t end = std::min(first + kDepth, p.w.n_in);
+    for (int64_t block = first; block < end; block += kBlock) {
+      for (int32_t column = 0; column < kWidth; column += kTileWidth) {
+        panel.begin_block(block, column);
+        for (int64_t k = block; k < std::min(block + kBlock, end); ++k) {
+          for (int32_t v = 0; v < kVecs; ++v) {
+            hn::Store(panel.load(k, column, v), d,
+                      values + (k - first) * kWidth + column + v * kLanes);
+          }
+        }
+      }
+    }
+    panel_product(p, F32Panel{values}, {first_out, first, end - first});
   }
 }
 
@@ -140,13 +186,14 @@ void product(const PackedProduct& p, int64_t first, int64_t n_panels) {
     const std::byte* panel = p.w.panels + panel_bytes * i;
     switch (p.w.type) {
       case GGML_TYPE_F16:
-        panel_product(p, F16Panel{reinterpret_cast<const hwy::float16_t*>(panel)}, i * kWidth);
+        converted_product(p, F16Panel{reinterpret_cast<const hwy::float16_t*>(panel)}, i * kWidth);
         break;
       case GGML_TYPE_Q8_0:
-        panel_product(p, Q8Panel{panel, nullptr, {}}, i * kWidth);
+        converted_product(p, Q8Panel{panel, nullptr, {}}, i * kWidth);
         break;
       default:
-        panel_product(p, F32Panel{reinterpret_cast<const float*>(panel)}, i * kWidth);
+        panel_product(p, F32Panel{reinterpret_cast<const float*>(panel)},
+                      {i * kWidth, 0, p.w.n_in});
     }
   }
 }

@@ -53,8 +53,14 @@ struct Case {
   }
 
   PackedProduct product(float* y, PackedResult result = PackedResult::kPlain) const {
-    return {{type, n_in, n_out, panels.get()}, bias.data(), x.data(), n_in + 3, n_rows, y,
-            n_out + 2,                         result};
+    return {{type, n_in, n_out, panels.get()},
+            bias.data(),
+            x.data(),
+            n_in + 3,
+            n_rows,
+            y,
+            n_out + 2,
+            result};
   }
   std::vector<float> run(PackedResult result = PackedResult::kPlain) const {
     std::vector<float> y(static_cast<size_t>((n_out + 2) * n_rows), kUntouched);
@@ -93,7 +99,8 @@ void expect_near_on_all_targets(const Case& c) {
         double sum = c.bias[out];
         double magnitude = std::abs(sum);
         for (int64_t k = 0; k < c.n_in; ++k) {
-          const double term = static_cast<double>(c.w[out * c.n_in + k]) * c.x[r * (c.n_in + 3) + k];
+          const double term =
+              static_cast<double>(c.w[out * c.n_in + k]) * c.x[r * (c.n_in + 3) + k];
           sum += term;
           magnitude += std::abs(term);
         }

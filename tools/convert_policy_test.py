@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Tests of convert_policy.py on the tiny random policy of the golden data. Skipped (77) without numpy and gguf."""
+
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+import unittest
+
+try:
+    import gguf
+    import numpy
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+import convert_policy
+import safetensors_file
+from policy_checkpoint import PolicyError
+
+TINY = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/control/policy-tiny.safetensors"
+ABOUT = {"name": "tiny", "env": "pusht", "control_hz": 20.0, "observation": "five numbers"}
+
+
+class ConvertPolicy(unittest.TestCase):
+    def setUp(self):
+        self.place = tempfile.TemporaryDirectory()
+        self.addCleanup(self.place.cleanup)
+        self.root = pathlib.Path(self.place.name)
+        self.out = self.root / "out.gguf"
+        self.tensors = {name: tensor.values().copy() for name, tensor in safetensors_file.read_files([TINY]).items()}
+        self.metadata = safetensors_file.read_metadata(TINY)
+
+    def convert(self, kind: str = "f32") -> gguf.GGUFReader:
+        path = self.root / "policy.safetensors"
+        safetensors_file.write(path, self.tensors, self.metadata)
+        convert_policy.convert(convert_policy.read_safetensors(path, None, None), self.out, kind, ABOUT)
+        return gguf.GGUFReader(self.out)
+
+    def assert_refused(self, *words: str, kind: str = "f32"):
+        with self.assertRaises((PolicyError, safetensors_file.SafetensorsError)) as caught:
+            self.convert(kind)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        self.assertEqual([path.name for path in self.root.iterdir()], ["policy.safetensors"])
+
+    def test_keeps_every_value(self):
+        reader = self.convert()
+        own = {tensor.name: tensor for tensor in reader.tensors}
+        self.assertEqual(len(own), len(self.tensors))
+        for name, values in self.tensors.items():
+            tensor = own[convert_policy.policy_checkpoint.own_name(name)]
+            numpy.testing.assert_array_equal(tensor.data.reshape(values.shape), values)
+            self.assertEqual([n for n in tensor.shape if n > 1], [n for n in reversed(values.shape) if n > 1])
+
+    def test_says_what_the_policy_is(self):
+        fields = {key: field.contents() for key, field in self.convert().fields.items()}
+        wanted = {"general.architecture": "dp", "general.name": "tiny", "dp.arch": "transformer", "dp.horizon": 6,
+                  "dp.n_obs_steps": 3, "dp.n_action_steps": 2, "dp.obs_dim": 5, "dp.action_dim": 3, "dp.n_layer": 2,
+                  "dp.n_head": 4, "dp.n_emb": 32, "dp.causal": True, "dp.encoder_only": False,
+                  "dp.scheduler.train_steps": 100, "dp.scheduler.beta_schedule": "squaredcos_cap_v2",
+                  "dp.scheduler.prediction_type": "epsilon", "dp.scheduler.clip_sample": True,
+                  "dp.scheduler.variance_type": "fixed_small", "dp.env": "pusht", "dp.control_hz": 20.0,
+                  "dp.observation": "five numbers"}
+        self.assertEqual({key: fields.get(key) for key in wanted}, wanted)
+
+    def test_rounds_the_layers_matrices_alone(self):
+        for kind, wanted in (("f16", gguf.GGMLQuantizationType.F16), ("q8_0", gguf.GGMLQuantizationType.Q8_0)):
+            own = {tensor.name: tensor for tensor in self.convert(kind).tensors}
+            for name in ("decoder.layers.1.linear2.weight", "decoder.layers.0.self_attn.in_proj_weight", "encoder.0.weight"):
+                self.assertEqual(own[name].tensor_type, wanted)
+            for name in ("pos_emb", "norm.obs.scale", "decoder.layers.0.norm1.weight", "head.weight"):
+                self.assertEqual(own[name].tensor_type, gguf.GGMLQuantizationType.F32)
+
+    def test_keeps_what_f16_holds_in_f16(self):
+        self.tensors["model.head.weight"] = self.tensors["model.head.weight"].astype("f2").astype("f4")
+        own = {tensor.name: tensor for tensor in self.convert("f16").tensors}
+        self.assertEqual(own["head.weight"].tensor_type, gguf.GGMLQuantizationType.F16)
+
+    def test_refuses_tensors(self):
+        name = "model.decoder.layers.1.linear2.weight"
+        cases = [(lambda t: t.pop(name), ["layers.1.linear2.weight", "missing"]),
+                 (lambda t: t.update({name: t[name].T}), ["[128, 32]", "[32, 128]"]),
+                 (lambda t: t[name].__setitem__((1, 2), numpy.nan), ["finite"]),
+                 (lambda t: t.update({"model.more": t[name]}), ["'more'", "no place"]),
+                 (lambda t: t.update({"model.encoder.layers.0.norm1.bias": t[name][0]}), ["n_cond_layers"]),
+                 (lambda t: t.update({name.removeprefix("model."): t[name]}), ["with and without"]),
+                 (lambda t: t.pop("model.cond_obs_emb.weight"), ["cond_obs_emb.weight"]),
+                 (lambda t: t.pop("normalizer.params_dict.obs.scale"), ["norm.obs.scale", "missing"]),
+                 (lambda t: t["normalizer.params_dict.obs.scale"].__setitem__(1, 0), ["cannot be undone"])]
+        whole = self.tensors
+        for change, words in cases:
+            with self.subTest(words=words):
+                self.tensors = {key: values.copy() for key, values in whole.items()}
+                change(self.tensors)
+                self.assert_refused(*words)
+
+    def test_refuses_metadata(self):
+        cases = [("n_head", None, "--n-head"), ("n_head", "5", "n_head 5"), ("n_head", "x", "'x'"), ("n_head", "0", "n_head is 0"),
+                 ("n_action_steps", None, "--n-action-steps"), ("n_action_steps", "5", "beyond the horizon"),
+                 ("n_layer", "3", "n_layer = 3"), ("beta_schedule", "linear", "'linear'"),
+                 ("prediction_type", "v_prediction", "v_prediction"), ("variance_type", "learned", "learned"),
+                 ("num_train_timesteps", "0", "0 training timesteps"), ("clip_sample", "maybe", "true or false")]
+        whole = self.metadata
+        for key, value, word in cases:
+            with self.subTest(key=key, value=value):
+                self.metadata = {**whole, key: value} if value is not None else {k: v for k, v in whole.items() if k != key}
+                self.assert_refused(word)
+
+    def test_refuses_what_a_type_cannot_hold(self):
+        self.tensors["model.decoder.layers.0.linear1.weight"][0, 0] = 70000
+        self.assert_refused("linear1.weight", "65504", kind="f16")
+
+    def test_program(self):
+        script = pathlib.Path(convert_policy.__file__)
+
+        def run(*arguments: object) -> subprocess.CompletedProcess:
+            return subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True)
+
+        done = run(TINY, self.out)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, f"{self.out}: {self.out.stat().st_size} bytes\n")
+        pickled = self.root / "latest.ckpt"
+        pickled.write_bytes(pickle.dumps({"state_dicts": {}}))
+        for arguments, word in (((pickled, self.out), "executes code"), ((self.root / "none.safetensors", self.out), "none"),
+                                ((pickled, self.out, "--trust"), "error: ")):
+            done = run(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(word, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+            self.assertNotIn("Traceback", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
