@@ -41,6 +41,7 @@ std::vector<double> divided(const std::vector<double>& a, const std::vector<doub
 
 BenchSample chunk_ms(const std::vector<double>& call_s, int32_t n_robots) {
   std::vector<double> ms;
+  ms.reserve(call_s.size());
   for (const double s : call_s) ms.push_back(1e3 * s / n_robots);
   return bench_sample(ms);
 }
@@ -217,6 +218,7 @@ class ControlBench {
 
   double call_s(Contestant& one, int32_t n_robots, int32_t round) {
     std::vector<ChunkRequest> requests;
+    requests.reserve(n_robots);
     for (int32_t i = 0; i < n_robots; ++i) {
       requests.push_back({.obs = observations_[i % observations_.size()],
                           .seed = static_cast<uint64_t>(round) * n_robots + i});

@@ -90,11 +90,11 @@ void PolicyBenchPeer::take_turns(size_t i_batch, bool is_warm,
 }
 
 const std::vector<double>& PolicyBenchPeer::best(size_t i_batch, int32_t n_most_threads) const {
-  const Setting* best = nullptr;
-  for (const Setting& setting : settings_[i_batch]) {
+  const std::vector<Setting>& settings = settings_[i_batch];
+  const Setting* best = &settings.front();  // one thread, which is never hopeless
+  for (const Setting& setting : settings) {
     if (setting.is_hopeless || setting.n_threads > n_most_threads) continue;
-    if (best == nullptr || bench_sample(setting.call_s).median < bench_sample(best->call_s).median)
-      best = &setting;
+    if (bench_sample(setting.call_s).median < bench_sample(best->call_s).median) best = &setting;
   }
   return best->call_s;
 }
