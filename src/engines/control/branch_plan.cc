@@ -62,9 +62,9 @@ void BranchPlan::share_sums(const BranchSchedule& schedule) {
       }
       return false;
     };
-    const auto ended = std::ranges::partition(open, std::not_fn(is_stale));
-    std::ranges::move(ended, std::back_inserter(chains));
-    open.erase(ended.begin(), ended.end());
+    const auto ended = std::partition(open.begin(), open.end(), std::not_fn(is_stale));
+    std::move(ended, open.end(), std::back_inserter(chains));
+    open.erase(ended, open.end());
     for (size_t i = begins_[k]; i < begins_[k + 1]; ++i) {
       const BranchWork& work = work_[i];
       if (work.kind != Kind::kAdd) continue;
@@ -77,7 +77,7 @@ void BranchPlan::share_sums(const BranchSchedule& schedule) {
       }
     }
   }
-  std::ranges::move(open, std::back_inserter(chains));
+  std::move(open.begin(), open.end(), std::back_inserter(chains));
   // A sum pays when it is used twice. A step without any computed branch always takes one: it is
   // computed in one pass over each row.
   std::erase_if(chains, [&](const Chain& chain) {

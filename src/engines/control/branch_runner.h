@@ -25,52 +25,35 @@ struct ActionDenoising {
   std::span<float> actions;       // [Tp][Da], the result
 };
 
-// Denoises the actions of some robots, carrying out a plan, with a team of threads. What it keeps
-// from step to step is cleared with every run: nothing of one call is seen by the next.
+// Denoises the actions of some robots on one thread, carrying out a plan. What it keeps from step
+// to step is made anew in every run: nothing of one call is seen by the next.
 class BranchRunner {
  public:
-  // For up to n_robots robots and n_threads threads. All three must outlive it.
+  // For up to n_robots robots. All three must outlive it.
   BranchRunner(const PolicyTransformerModel& model, const ActionSampler& sampler,
-               const BranchPlan& plan, int32_t n_robots, int32_t n_threads);
+               const BranchPlan& plan, int32_t n_robots);
 
-  // Called by every thread of the team with the same arguments but for team.i_thread; allocates
-  // what the observations' memory takes, once. The first thread calls the observer and counts.
-  void run(std::span<const ActionDenoising> robots, const PolicyTeam& team,
-           const BranchObserver& observer, ControlCounts& counts);
+  void run(std::span<const ActionDenoising> robots, const BranchObserver& observer,
+           ControlCounts& counts);
 
   int32_t n_robots() const { return n_robots_; }
-  int32_t n_threads() const { return static_cast<int32_t>(own_.size()); }
 
  private:
-  // What every thread has for itself, so that only branches need the team.
-  struct Own {
-    Own(const PolicyTransformerModel& model, const BranchPlan& plan, int32_t n_robots);
-
-    std::vector<float> x, y;                 // [rows][Da]
-    std::vector<float> h;                    // [rows][d]
-    std::vector<float> sums;                 // [plan.n_sums()][rows][d]
-    std::vector<float> diffused;             // [Tp][Da]
-    std::vector<NormalStream> frozen_noise;  // one a robot
-    PolicyWorkspace workspace;               // of steps without a branch
-  };
   struct Run {
     std::span<const ActionDenoising> robots;
-    const PolicyTeam& team;
     const BranchObserver& observer;
-    ControlCounts& counts;
-    Own& own;
-    int64_t n_rows;       // robots * Tp
-    int64_t n_values;     // rows * d
-    int32_t n_fresh = 0;  // outputs so far that are not kept
+    int64_t n_rows;    // robots * Tp
+    int64_t n_values;  // rows * d
   };
 
-  void freeze(Run& run, int32_t k);
-  void predict_step(Run& run, int32_t k);
-  void compute(Run& run, int32_t k, const BranchWork& work);
+  void begin(const Run& run);
+  void freeze(const Run& run, int32_t k);
+  void predict_step(const Run& run, int32_t k);
+  void compute(const Run& run, int32_t k, const BranchWork& work);
   // out += kept outputs [begin, end), or out = their sum.
   void add_kept(const Run& run, const BranchWork& work, float* out) const;
   void sum_kept(const Run& run, const BranchWork& work, float* out) const;
-  void step_robots(Run& run, int32_t k);
+  void step_robots(const Run& run, int32_t k);
   ControlCounts step_counts(int32_t k) const;
 
   const PolicyTransformerModel& model_;
@@ -79,10 +62,14 @@ class BranchRunner {
   int32_t n_robots_;
   PolicyMemory memory_;
   PolicyWorkspace workspace_;
-  std::vector<float> fresh_;          // [2][rows][d]: outputs that are not kept, in turns
-  std::vector<float> outputs_;        // [plan.n_outputs()][rows][d]
-  std::vector<ControlCounts> steps_;  // of one robot
-  std::vector<Own> own_;              // one a thread
+  std::vector<ControlCounts> steps_;        // of one robot
+  std::vector<float> x_, y_;                // [rows][Da]
+  std::vector<float> h_;                    // [rows][d]
+  std::vector<float> fresh_;                // [rows][d]: an output that is not kept
+  std::vector<float> outputs_;              // [plan.n_outputs()][rows][d]
+  std::vector<float> sums_;                 // [plan.n_sums()][rows][d]
+  std::vector<float> frozen_z_;             // [Tp][Da]
+  std::vector<NormalStream> frozen_noise_;  // one a robot
 };
 
 }  // namespace reprise

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <deque>
 
 #include "core/error.h"
 #include "core/pool_job.h"
@@ -16,9 +15,7 @@ namespace {
 
 // Robots whose rows are computed together: enough to read each weight for 128 rows, few enough for
 // the rows to stay in a core's cache.
-constexpr int32_t kMostTogether = 8;
-// Threads that share one robot. More would wait for each other longer than they compute.
-constexpr int32_t kMostInTeam = 2;
+constexpr int64_t kMostTogether = 8;
 // Normalised observations of the training set lie in [-1, 1].
 constexpr float kUsualObservation = 1.5F;
 // Which of a request's streams: the actions' noise, and what frozen actions are diffused with.
@@ -161,48 +158,40 @@ std::vector<ActionChunk> DiffusionPolicy::act(std::span<const ChunkRequest> requ
   return chunks;
 }
 
-// Every team takes a part of the robots, a few at a time.
+// Every thread takes a part of the robots, a few at a time. One robot is not shared by threads:
+// they would meet 40 times a step, and where a neighbour of the machine holds one of them up, that
+// took 7 times as long.
 void DiffusionPolicy::denoise(std::span<const ActionDenoising> robots) {
-  const auto n_robots = static_cast<int32_t>(robots.size());
+  const auto n_robots = static_cast<int64_t>(robots.size());
   if (n_robots == 0) return;
-  const int32_t n_teams = std::min(backend_.n_threads(), n_robots);
-  const int32_t n_in_team = std::min(kMostInTeam, backend_.n_threads() / n_teams);
-  const int32_t n_together = std::min(kMostTogether, (n_robots + n_teams - 1) / n_teams);
-  reserve(n_teams, n_in_team, n_together);
-  std::deque<ThreadBarrier> barriers(n_teams);
-  std::vector<ControlCounts> counts(n_teams);
-  run_on_pool(backend_, [&](int32_t i_thread, int32_t /*n_threads*/) {
-    const int32_t i_team = i_thread / n_in_team;
-    if (i_team >= n_teams) return;
-    const PolicyTeam team = {.i_thread = i_thread % n_in_team,
-                             .n_threads = n_in_team,
-                             .barrier = n_in_team == 1 ? nullptr : &barriers[i_team]};
-    const int32_t end =
-        static_cast<int32_t>(static_cast<int64_t>(n_robots) * (i_team + 1) / n_teams);
-    for (int32_t i = static_cast<int32_t>(static_cast<int64_t>(n_robots) * i_team / n_teams);
-         i < end; i += n_together) {
-      runners_[i_team].run(robots.subspan(i, std::min(n_together, end - i)), team, observer_,
-                           counts[i_team]);
+  const int64_t n_parts = std::min<int64_t>(backend_.n_threads(), n_robots);
+  const int64_t n_together = std::min(kMostTogether, (n_robots + n_parts - 1) / n_parts);
+  // Those of earlier calls serve where they are large enough, and none is replaced by a smaller.
+  if (std::ssize(runners_) < n_parts || runners_[0].n_robots() < n_together) {
+    const int64_t n_runners = std::max(n_parts, std::ssize(runners_));
+    const int64_t n_each =
+        runners_.empty() ? n_together : std::max<int64_t>(n_together, runners_[0].n_robots());
+    runners_.clear();
+    for (int64_t i = 0; i < n_runners; ++i) {
+      runners_.emplace_back(*model_, sampler_, plan_, static_cast<int32_t>(n_each));
     }
-  });
+  }
+  std::vector<ControlCounts> counts(n_parts);
+  const auto run_part = [&](int64_t i_part) {
+    const int64_t end = n_robots * (i_part + 1) / n_parts;
+    for (int64_t i = n_robots * i_part / n_parts; i < end; i += n_together) {
+      runners_[i_part].run(robots.subspan(i, std::min(n_together, end - i)), observer_,
+                           counts[i_part]);
+    }
+  };
+  if (n_parts == 1) {
+    run_part(0);
+  } else {
+    run_on_pool(backend_, [&](int32_t i_thread, int32_t /*n_threads*/) {
+      if (i_thread < n_parts) run_part(i_thread);
+    });
+  }
   for (const ControlCounts& one : counts) counts_.add_work(one);
-}
-
-// Keeps the runners of earlier calls where they are large enough, and never makes smaller ones.
-void DiffusionPolicy::reserve(int32_t n_teams, int32_t n_in_team, int32_t n_together) {
-  if (!runners_.empty()) {
-    n_in_team = std::max(n_in_team, runners_[0].n_threads());
-    n_together = std::max(n_together, runners_[0].n_robots());
-    const bool is_enough = std::ssize(runners_) >= n_teams &&
-                           runners_[0].n_threads() == n_in_team &&
-                           runners_[0].n_robots() == n_together;
-    if (is_enough) return;
-    n_teams = std::max(n_teams, static_cast<int32_t>(runners_.size()));
-  }
-  runners_.clear();
-  for (int32_t i = 0; i < n_teams; ++i) {
-    runners_.emplace_back(*model_, sampler_, plan_, n_together, n_in_team);
-  }
 }
 
 }  // namespace reprise

@@ -35,8 +35,8 @@ struct ActionChunk {
 
 // A robot policy that denoises chunks of actions (Diffusion Policy, arXiv 2303.04137), with a
 // schedule of which residual branches are computed. Robots of one call are shared out over the
-// backend's threads; what a robot gets depends neither on the others nor on the number of threads.
-// Nothing is kept from call to call but counts. One thread at a time.
+// backend's threads, one robot is computed by one; what a robot gets depends neither on the others
+// nor on the number of threads. Nothing is kept from call to call but counts. One thread at a time.
 class DiffusionPolicy {
  public:
   // Throws Error when the schedule is of another number of layers or steps, and when the backend is
@@ -44,6 +44,8 @@ class DiffusionPolicy {
   DiffusionPolicy(std::shared_ptr<const PolicyTransformerModel> model, const Backend& backend,
                   const SamplerSpec& sampler, const BranchSchedule& schedule,
                   ReuseOrder order = ReuseOrder::kRunSums);
+  DiffusionPolicy(const DiffusionPolicy&) = delete;
+  DiffusionPolicy& operator=(const DiffusionPolicy&) = delete;
 
   // One chunk a request, in their order. Throws Error on observations, noise and frozen actions of
   // a wrong size or with values that are not finite, and when actions come out that are not.
@@ -70,14 +72,13 @@ class DiffusionPolicy {
   };
   void check(const ChunkRequest& request, size_t i_request) const;
   void denoise(std::span<const ActionDenoising> robots);
-  void reserve(int32_t n_teams, int32_t n_in_team, int32_t n_together);
 
   std::shared_ptr<const PolicyTransformerModel> model_;
   const Backend& backend_;
   ActionSampler sampler_;
   BranchSchedule schedule_;
   BranchPlan plan_;
-  std::vector<BranchRunner> runners_;  // one a team
+  std::vector<BranchRunner> runners_;  // one a thread
   BranchObserver observer_;
   ControlCounts counts_;
 };

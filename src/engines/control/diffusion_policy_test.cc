@@ -11,6 +11,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "engines/control/action_noise.h"
 
 namespace reprise {
 namespace {
@@ -102,24 +103,31 @@ TEST_F(DiffusionPolicyTest, SamplesLikePyTorchUnderEverySchedule) {
   }
 }
 
-// A loop over the net's parts without plan, cache or team.
-TEST_F(DiffusionPolicyTest, EqualsThePlainLoopToTheBitWhenAllIsComputed) {
+// The chunk of a loop over the net's parts, without plan and cache; DDPM.
+std::vector<float> plain_actions(const std::vector<float>& obs, const std::vector<float>& noise,
+                                 const std::vector<float>& frozen, uint64_t seed) {
   const PolicyTransformerModel& model = *tiny_model();
-  const auto obs = observations(1);
   std::vector<float> normalised;
   for (size_t i = 0; i < obs.size(); ++i) {
     normalised.push_back(obs[i] * model.obs.scale[i % 5] + model.obs.offset[i % 5]);
   }
-  const auto noise = golden().at("noise").get<std::vector<float>>();
   PolicyMemory memory;
   remember_observations(model, normalised, memory);
+  const NoiseSchedule levels = make_noise_schedule(model.noise);
   const ActionSampler steps(sampler("ddpm"), model.noise);
+  NormalStream frozen_noise(seed_of(seed, 1));
   PolicyWorkspace workspace(model, 1);
   std::vector<float> x(noise.begin(), noise.begin() + 18);
   std::vector<float> y(18);
   std::vector<float> h(6 * 32);
   std::vector<float> out(6 * 32);
   for (int32_t k = 0; k < 100; ++k) {
+    const float acp = levels.acp[99 - k];
+    for (size_t i = 0; i < frozen.size(); ++i) {
+      const float action = frozen[i] * model.action.scale[i % 3] + model.action.offset[i % 3];
+      // Row 2 of 3 observations is now.
+      x[2 * 3 + i] = std::sqrt(acp) * action + std::sqrt(1 - acp) * frozen_noise.next();
+    }
     embed_actions(model, x.data(), 6, h.data());
     for (int32_t b = 0; b < 6; ++b) {
       branch(model,
@@ -133,9 +141,29 @@ TEST_F(DiffusionPolicyTest, EqualsThePlainLoopToTheBitWhenAllIsComputed) {
   for (size_t i = 0; i < x.size(); ++i) {
     x[i] = (x[i] - model.action.offset[i % 3]) / model.action.scale[i % 3];
   }
+  std::ranges::copy(frozen, x.begin() + 2 * 3);
+  return x;
+}
+
+TEST_F(DiffusionPolicyTest, EqualsThePlainLoopToTheBitWhenAllIsComputed) {
+  const auto obs = observations(1);
+  const auto noise = golden().at("noise").get<std::vector<float>>();
+  const auto want = plain_actions(obs, noise, {}, 0);
   for (const ReuseOrder order : {ReuseOrder::kSequential, ReuseOrder::kRunSums}) {
-    EXPECT_EQ(make(all(100), "ddpm", order).act({.obs = obs, .noise = noise}).actions, x);
+    EXPECT_EQ(make(all(100), "ddpm", order).act({.obs = obs, .noise = noise}).actions, want);
   }
+}
+
+TEST_F(DiffusionPolicyTest, InpaintsLikeThePlainLoop) {
+  const auto obs = observations(1);
+  const auto noise = golden().at("noise").get<std::vector<float>>();
+  const std::vector<float> frozen = {0.1F, -0.5F, 0.3F, 1, 0, -1};
+  const auto want = plain_actions(obs, noise, frozen, 8);
+  const auto got =
+      make(all(100)).act({.obs = obs, .seed = 8, .noise = noise, .frozen = frozen}).actions;
+  // A multiply-add that only one of the two fuses rounds x otherwise, by 2^-24 of a number below
+  // 4; where x0 is not clipped, the noisiest timestep multiplies that by 2,029.
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 4 * 2029 * 0x1p-24);
 }
 
 TEST_F(DiffusionPolicyTest, BothOrdersAgreeWithinRounding) {
@@ -175,6 +203,7 @@ TEST_F(DiffusionPolicyTest, GivesARobotTheSameInAnyBatchOnAnyThreads) {
   std::vector<std::vector<float>> alone;
   std::vector<ChunkRequest> requests;
   DiffusionPolicy policy = make(schedule);
+  obs.reserve(kRobots);
   for (int32_t i = 0; i < kRobots; ++i) obs.push_back(observations(i));
   for (int32_t i = 0; i < kRobots; ++i) {
     requests.push_back({.obs = obs[i], .seed = static_cast<uint64_t>(i)});
@@ -252,24 +281,21 @@ TEST_F(DiffusionPolicyTest, ExecutesFromNowOn) {
 
 TEST_F(DiffusionPolicyTest, ComesBackWithFrozenActionsAndBendsTheRest) {
   const auto obs = observations(9);
-  for (const int32_t n_threads : {1, 2}) {
-    const Backend threads(n_threads);
-    DiffusionPolicy policy(tiny_model(), threads, sampler("ddpm"), all(100));
-    const ActionChunk free = policy.act({.obs = obs, .seed = 3});
-    // Far from what the policy would do, within the training set's range.
-    std::vector<float> frozen(2 * 3);
-    for (size_t i = 0; i < frozen.size(); ++i) {
-      const size_t channel = i % 3;
-      const float low = tiny_model()->action.min[channel];
-      const float high = tiny_model()->action.max[channel];
-      frozen[i] = free.actions[6 + i] < (low + high) / 2 ? high : low;
-    }
-    const ActionChunk bent = policy.act({.obs = obs, .seed = 3, .frozen = frozen});
-    EXPECT_TRUE(std::equal(frozen.begin(), frozen.end(), bent.actions.begin() + 6));
-    EXPECT_FALSE(
-        std::equal(bent.actions.begin() + 12, bent.actions.end(), free.actions.begin() + 12));
-    EXPECT_EQ(policy.act({.obs = obs, .seed = 3, .frozen = frozen}).actions, bent.actions);
+  DiffusionPolicy policy = make(all(100));
+  const ActionChunk free = policy.act({.obs = obs, .seed = 3});
+  // Far from what the policy would do, within the training set's range.
+  std::vector<float> frozen(2 * 3);
+  for (size_t i = 0; i < frozen.size(); ++i) {
+    const size_t channel = i % 3;
+    const float low = tiny_model()->action.min[channel];
+    const float high = tiny_model()->action.max[channel];
+    frozen[i] = free.actions[6 + i] < (low + high) / 2 ? high : low;
   }
+  const ActionChunk bent = policy.act({.obs = obs, .seed = 3, .frozen = frozen});
+  EXPECT_TRUE(std::equal(frozen.begin(), frozen.end(), bent.actions.begin() + 6));
+  EXPECT_FALSE(
+      std::equal(bent.actions.begin() + 12, bent.actions.end(), free.actions.begin() + 12));
+  EXPECT_EQ(policy.act({.obs = obs, .seed = 3, .frozen = frozen}).actions, bent.actions);
 }
 
 TEST_F(DiffusionPolicyTest, CountsUnusualObservations) {
@@ -302,6 +328,9 @@ TEST_F(DiffusionPolicyTest, RefusesBadRequests) {
               HasSubstr("whole actions of 3"));
   EXPECT_THAT(refused({.obs = obs, .frozen = frozen}), HasSubstr("at most 4"));
   EXPECT_EQ(refused({.obs = obs, .frozen = std::span(frozen).first(12)}), "");
+  auto huge = obs;
+  huge[0] = 3e38F;
+  EXPECT_THAT(refused({.obs = huge}), HasSubstr("of its actions"));
   for (const float bad : {NAN, std::numeric_limits<float>::infinity()}) {
     auto spoilt = obs;
     spoilt[7] = bad;

@@ -77,6 +77,7 @@ std::vector<PushtEpisode> run_pusht(DiffusionPolicy& policy, const PushtRunOptio
   for (int32_t i_first = 0; i_first < options.n_seeds; i_first += options.n_batch) {
     std::vector<Player> players;
     const int32_t n = std::min(options.n_batch, options.n_seeds - i_first);
+    players.reserve(n);
     for (int32_t i = 0; i < n; ++i) {
       players.emplace_back(options.first_seed + static_cast<uint32_t>(i_first + i),
                            policy.hparams());
