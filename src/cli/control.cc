@@ -16,6 +16,7 @@
 #include "cli/ledger_output.h"
 #include "cli/progress.h"
 #include "cli/robot_flags.h"
+#include "cli/span_recorder.h"
 #include "cli/usage_error.h"
 #include "core/error.h"
 #include "core/machine.h"
@@ -116,7 +117,7 @@ ordered_json to_json(const ControlFlags& flags, const LoadedRobot& robot,
 }
 
 std::vector<Episode> run_episodes(const ControlFlags& flags, ControlLoop& loop,
-                                  EpisodePictures* pictures) {
+                                  EpisodePictures* pictures, SpanRecorder& spans) {
   std::vector<Episode> episodes;
   Progress progress("driving", "episodes", flags.n_seeds);
   for (int64_t i = 0; i < flags.n_seeds && !was_interrupted(); ++i) {
@@ -128,7 +129,11 @@ std::vector<Episode> run_episodes(const ControlFlags& flags, ControlLoop& loop,
       events.on_tick = [&](const ControlTick& tick) { pictures->add(seed, environment, tick); };
     }
     const EpisodeResult result = loop.run(environment, seed, flags.n_steps, events);
-    if (pictures != nullptr) pictures->end_episode(result);
+    spans.add("drive", fmt::format("seed {}", seed));
+    if (pictures != nullptr) {
+      pictures->end_episode(result);
+      spans.add("draw", fmt::format("seed {}", seed));
+    }
     if (!result.was_cancelled) episodes.push_back({seed, result});
     if (!flags.pictures.is_watched) progress.update(i + 1);
   }
@@ -139,16 +144,23 @@ std::vector<Episode> run_episodes(const ControlFlags& flags, ControlLoop& loop,
 int run_control(ControlFlags flags) {
   flags.loop.mode = checked_flag([&] { return parse_control_mode(flags.mode); });
   check_json_path(flags.json_path);
+  if (flags.ledger.kind == LedgerChoice::Kind::kVerify) {
+    throw UsageError(
+        "--ledger verify: one episode proves nothing here; reprise eval pusht runs "
+        "policies on the same seeds with the same noise");
+  }
   if (flags.first_seed + static_cast<uint64_t>(flags.n_seeds) > uint64_t{1} << 32) {
     throw UsageError(fmt::format("--first-seed {}: {} seeds from there on do not fit into 32 bits",
                                  flags.first_seed, flags.n_seeds));
   }
+  SpanRecorder spans;
   const Backend backend = flags.robot.policy.backend();
   const LoadedRobot robot(flags.robot, backend);
   flags.loop.rate_hz = flags.rate_hz.value_or(robot.model->control_hz);
   DiffusionPlanner planner(*robot.policy);
   checked_flag([&] { return flags.loop.check(planner.shape()), 0; });
   ControlLoop loop(planner, flags.loop);
+  spans.add("load", "model");
 
   std::optional<EpisodePictures> pictures;
   flags.pictures.is_watched = flags.pictures.is_watched && spdlog::should_log(spdlog::level::info);
@@ -157,11 +169,13 @@ int run_control(ControlFlags flags) {
         fmt::format("{}  {}  {}", flags.robot.branch_text(), robot.sampler, flags.mode);
     pictures.emplace(flags.pictures, detail, flags.loop.rate_hz, flags.loop.is_realtime);
   }
-  const std::vector<Episode> episodes = run_episodes(flags, loop, pictures ? &*pictures : nullptr);
+  const std::vector<Episode> episodes =
+      run_episodes(flags, loop, pictures ? &*pictures : nullptr, spans);
   if (pictures) pictures->finish();
   if (!episodes.empty()) print_table(episodes);
-  const Ledger ledger = control_ledger(robot.policy->counts(), loop.report(),
-                                       robot.sampler + " " + flags.robot.branch_text());
+  Ledger ledger = control_ledger(robot.policy->counts(), loop.report(),
+                                 robot.sampler + " " + flags.robot.branch_text());
+  ledger.spans = spans.take();
   print_ledger(ledger, flags.ledger);
   if (!flags.json_path.empty()) {
     write_eval_json(to_json(flags, robot, episodes, ledger), flags.json_path);

@@ -35,7 +35,7 @@ TEST(PictureLines, TakeTheNearestOf256) {
   // Published values of xterm's palette.
   const std::tuple<std::array<uint8_t, 3>, int> cases[] = {
       {{0, 0, 0}, 16},  {{255, 255, 255}, 231}, {{255, 0, 0}, 196},     {{95, 135, 175}, 67},
-      {{8, 8, 8}, 232}, {{238, 238, 238}, 255}, {{120, 124, 130}, 243}, {{0, 158, 115}, 36}};
+      {{8, 8, 8}, 232}, {{238, 238, 238}, 255}, {{120, 124, 130}, 244}, {{0, 158, 120}, 36}};
   for (const auto& [rgb, want] : cases) {
     const auto lines = picture_lines(picture(1, 1, {rgb[0], rgb[1], rgb[2]}), TerminalColors::k256);
     EXPECT_EQ(lines[0], "\x1b[38;5;" + std::to_string(want) + "m▀\x1b[0m");

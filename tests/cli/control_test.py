@@ -23,7 +23,9 @@ PROGRAM = os.environ["REPRISE_PROGRAM"]
 SOURCE = pathlib.Path(__file__).parents[2]
 MODEL = SOURCE / "models" / "pusht" / "pusht-demo.gguf"
 TIMEOUT_S = 120
-QUICK = ["--sampler", "ddim:steps=4", "--steps", "20", "--threads", "1"]  # no good driving
+QUICK = {"--sampler": "ddim:steps=4", "--steps": "20", "--threads": "1"}  # no good driving
+# An episode whose score soon depends on how it is driven.
+CLOSE = ["--first-seed", "100007", "--steps", "60"]
 
 
 class ControlTest(unittest.TestCase):
@@ -39,7 +41,8 @@ class ControlTest(unittest.TestCase):
         return done
 
     def control(self, *arguments, **how):
-        return self.program("control", MODEL, *QUICK, *arguments, **how)
+        quick = [word for flag, value in QUICK.items() if flag not in arguments for word in (flag, value)]
+        return self.program("control", MODEL, *quick, *arguments, **how)
 
     def facts(self, *arguments):
         return json.loads(self.control("-q", "--ledger", "json", *arguments).stderr)["facts"]
@@ -57,15 +60,14 @@ class Scores(ControlTest):
         self.assertIn("policy ddim:steps=4 full", done.stderr)
 
     def test_are_the_same_with_the_same_seeds_and_any_threads(self):
-        first = self.control("--seeds", "2").stdout
-        self.assertEqual(first, self.control("--seeds", "2").stdout)
-        self.assertEqual(first, self.control("--seeds", "2", "--threads", "2").stdout)
-        self.assertNotEqual(first, self.control("--seeds", "2", "--first-seed", "7").stdout)
+        first = self.control("--seeds", "2", *CLOSE).stdout
+        self.assertEqual(first, self.control("--seeds", "2", *CLOSE).stdout)
+        self.assertEqual(first, self.control("--seeds", "2", *CLOSE, "--threads", "2").stdout)
 
     def test_of_exact_are_those_of_full(self):
-        exact = self.control("--seeds", "1", "--branch", "uniform:every=2", "--exact").stdout
-        self.assertEqual(exact, self.control("--seeds", "1").stdout)
-        self.assertNotEqual(exact, self.control("--seeds", "1", "--branch", "uniform:every=2").stdout)
+        exact = self.control("--seeds", "1", *CLOSE, "--branch", "uniform:every=2", "--exact").stdout
+        self.assertEqual(exact, self.control("--seeds", "1", *CLOSE).stdout)
+        self.assertNotEqual(exact, self.control("--seeds", "1", *CLOSE, "--branch", "uniform:every=2").stdout)
 
     def test_go_into_json(self):
         path = self.folder / "a.json"
@@ -83,19 +85,20 @@ class Scores(ControlTest):
         self.assertGreater(units["branch"]["reused"], 0)
 
     def test_of_the_published_protocol_show_a_policy_that_pushes(self):
-        done = self.program("control", MODEL, "--seeds", "4", "--json", self.folder / "a.json")
+        done = self.program("control", MODEL, "--seeds", "2", "--json", self.folder / "a.json")
         self.assertIn("ddpm full", done.stderr)
         numbers = json.loads((self.folder / "a.json").read_text())
-        # An agent that stays where it is scores 0.03 in the mean of these seeds.
-        self.assertGreater(numbers["score"]["mean"], 0.3)
+        # Who stays at the start scores 0 with the first seed and 0.18 with the second.
+        self.assertGreater(numbers["score"]["mean"], 0.5)
 
 
 class Modes(ControlTest):
     def test_of_simulated_time_are_deterministic(self):
         for mode in ("async", "async+inpaint"):
-            first = self.control("--seeds", "2", "--mode", mode, "--latency-steps", "3").stdout
-            self.assertEqual(first, self.control("--seeds", "2", "--mode", mode, "--latency-steps", "3").stdout)
-            self.assertNotEqual(first, self.control("--seeds", "2").stdout)
+            first = self.control("--seeds", "1", *CLOSE, "--mode", mode, "--latency-steps", "3").stdout
+            self.assertEqual(
+                first, self.control("--seeds", "1", *CLOSE, "--mode", mode, "--latency-steps", "3").stdout)
+            self.assertNotEqual(first, self.control("--seeds", "1", *CLOSE).stdout)
 
     def test_say_what_the_loop_did(self):
         facts = self.facts("--seeds", "1")
@@ -118,6 +121,14 @@ class Modes(ControlTest):
         self.assertGreaterEqual(facts["tick_late_p50_s"], 0)
 
 
+    def test_are_in_the_trace(self):
+        trace = self.folder / "trace.json"
+        self.control("--seeds", "2", "--ledger", f"trace={trace}")
+        names = [event["name"] for event in json.loads(trace.read_text())["traceEvents"]]
+        self.assertEqual(names, ["model", "seed 100000", "seed 100001"])
+
+
+@unittest.skipUnless((pathlib.Path(PROGRAM).parent / "reprise_video.so").exists(), "built without media")
 class Pictures(ControlTest):
     def test_video_plays(self):
         for name in ("a.mp4", "a.webm"):
@@ -157,7 +168,7 @@ class Pictures(ControlTest):
     def watched_on_a_terminal(self, env):
         terminal, program_side = pty.openpty()
         fcntl.ioctl(program_side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        run = subprocess.Popen([PROGRAM, "control", MODEL, *QUICK, "--seeds", "1", "--watch", "--ledger", "off"],
+        run = subprocess.Popen([PROGRAM, "control", MODEL, "--steps", "20", "--sampler", "ddim:steps=4", "--seeds", "1", "--watch", "--ledger", "off"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=program_side,
                                env=os.environ | {"TERM": "xterm-256color"} | env)
         os.close(program_side)
@@ -210,6 +221,7 @@ class Refusals(ControlTest):
                 (["--rate", "-1"], "--rate"),
                 (["--rate", "0"], "--rate"),
                 (["--env", "kitchen"], "pusht"),
+                (["--ledger", "verify"], "reprise eval pusht"),
                 (["--seeds", "0"], "--seeds"),
                 (["--first-seed", "4294967290"], "32 bits")]:
             self.assertIn(part, self.refusal("control", MODEL, *arguments, code=2))
@@ -224,20 +236,27 @@ class Refusals(ControlTest):
         told = self.refusal("control", alone, "--branch", "bac", env={"XDG_DATA_HOME": str(self.folder)})
         self.assertIn("reprise calibrate", told)
 
+    def test_say_what_a_program_without_media_lacks(self):
+        if (pathlib.Path(PROGRAM).parent / "reprise_video.so").exists():
+            self.skipTest("this one has it")
+        for arguments in (["--video", self.folder / "a.mp4"], ["--frames", self.folder, "--steps", "1"]):
+            self.assertIn("REPRISE_MEDIA=ON", self.program("control", MODEL, "-q", "--seeds", "1", *arguments, code=1).stderr)
+
     def test_come_before_the_driving(self):
         none = self.folder / "none"
         for arguments, part in [(["--video", none / "a.mp4"], "No such file"),
                                 (["--video", self.folder / "a.avi"], ".mp4 or .webm"),
                                 (["--frames", "/proc/none"], "/proc/none"),
                                 (["--json", none / "a.json"], "none")]:
-            self.assertIn(part, self.refusal("control", MODEL, *QUICK, *arguments))
+            self.assertIn(part, self.refusal("control", MODEL, *arguments))
         self.assertEqual(list(self.folder.iterdir()), [])
 
 
 class Interrupts(ControlTest):
+    @unittest.skipUnless((pathlib.Path(PROGRAM).parent / "reprise_video.so").exists(), "built without media")
     def test_keep_what_is_whole(self):
         video = self.folder / "a.mp4"
-        run = subprocess.Popen([PROGRAM, "control", MODEL, *QUICK, "--steps", "300", "--seeds", "1000", "--realtime",
+        run = subprocess.Popen([PROGRAM, "control", MODEL, "--sampler", "ddim:steps=4", "--seeds", "1000", "--realtime",
                                 "--mode", "async", "--rate", "100", "--video", video, "--watch"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for line in run.stderr:

@@ -209,12 +209,12 @@ TEST_F(Media, FullDiskIsAnErrorAndLeavesNothing) {
     setrlimit(RLIMIT_FSIZE, &small);
     expect_refusal(
         [&] {
-          VideoFile video(path(name), 256, 256, 10);
-          Picture noise{256, 256, {}};
-          for (int i = 0; i < 256 * 256 * 3; ++i)
+          VideoFile video(path(name), 128, 128, 10);
+          Picture noise{128, 128, {}};
+          for (int i = 0; i < 128 * 128 * 3; ++i)
             noise.rgb.push_back(static_cast<uint8_t>((i * 2654435761U) >> 24));
           for (int i = 0; i < 30; ++i) {
-            std::ranges::rotate(noise.rgb, noise.rgb.begin() + 997);
+            std::rotate(noise.rgb.begin(), noise.rgb.begin() + 997, noise.rgb.end());
             video.add(noise);
           }
           video.finish();

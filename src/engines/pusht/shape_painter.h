@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -12,10 +13,10 @@ namespace reprise {
 
 using Color = std::array<uint8_t, 3>;  // sRGB
 
-constexpr Color blend(Color under, Color over, double opacity) {
+inline Color blend(Color under, Color over, double opacity) {
   Color out{};
   for (size_t c = 0; c < 3; ++c) {
-    out[c] = static_cast<uint8_t>(under[c] + opacity * (over[c] - under[c]) + 0.5);
+    out[c] = static_cast<uint8_t>(std::lround(under[c] + opacity * (over[c] - under[c])));
   }
   return out;
 }
