@@ -104,7 +104,7 @@ TEST(PushtWorld, WallsHoldTheBlock) {
                           {{kWallFar - kWallRadius - 53, 256}, std::numbers::pi / 2, {1, 0}}};
   for (const auto& [block, angle, way] : drives) {
     // Of the corner nearest to the wall, how far it is in it.
-    const auto depth = [&](const PushtWorld& world) {
+    const auto depth = [block = block, way = way](const PushtWorld& world) {
       double deepest = -INFINITY;
       for (const Vec2 corner : block_outline(world.state().block, world.state().angle)) {
         deepest = std::max(deepest, dot(corner - block, way) - 53);
@@ -113,7 +113,7 @@ TEST(PushtWorld, WallsHoldTheBlock) {
     };
     const Vec2 touch = block - way * (120 + kAgentRadius);
     PushtWorld world({touch - way * 20, block, angle}, PlacedBy::kExact);
-    for (int32_t i = 1; i <= 30; ++i) world.control(touch + way * std::min(2.5 * i - 20, 55.0));
+    for (int32_t i = 1; i <= 40; ++i) world.control(touch + way * std::min(2.5 * i - 20, 55.0));
     EXPECT_GT(depth(world), 0);
     EXPECT_LT(depth(world), 2);  // agent and wall share the 2 px too many
     for (int32_t i = 0; i < 30; ++i) world.control(touch);
