@@ -28,8 +28,7 @@ def mark(kind, x, y, radius, ink, title=""):
 
 
 def name(surge):
-    n = surge["bubbling"]
-    return "no bubbling" if n == 0 else f"{n} bubbling branches"
+    return f"BAC, n = {surge['bubbling']}"
 
 
 def nice_step(most):
@@ -86,9 +85,9 @@ def draw(report):
         svg.append("</g>")
     at = LEFT
     for surge, ink, kind in zip(surges, COLOURS, MARKS):
-        words = f"{name(surge)}: {surge['evaluations']:.1f} evaluations, error {surge['rms']:.3f}"
+        words = f"{name(surge)}: {surge['evaluations']:.1f} evaluations, error {surge['rms']:.2f}"
         svg.append(mark(kind, at + 5, 18, 4, ink) + f'<text x="{at + 15}" y="22" fill="{ink}">{words}</text>')
-        at += 40 + 6.3 * len(words)
+        at += 30 + 6 * len(words)
     svg.append("</svg>")
     return "\n".join(svg) + "\n"
 

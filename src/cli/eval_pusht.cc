@@ -156,8 +156,8 @@ void eval_pusht(const PushtFlags& flags) {
     checked_flag([&] { return SamplerSpec::parse(sampler, model->noise); });
   const Backend backend = flags.policy.backend();
   const auto or_default = [](const std::vector<std::string>& given,
-                             std::vector<std::string> fallback) {
-    return given.empty() ? std::move(fallback) : given;
+                             const std::vector<std::string>& fallback) {
+    return given.empty() ? fallback : given;
   };
   const bool is_default = flags.branches.empty() && flags.samplers.empty();
   std::vector<PushtMethod> methods =

@@ -106,7 +106,7 @@ class Eval(InFolder):
         self.assertLess(surges[0]["evaluations"], surges[2]["evaluations"])
         svg = self.folder / "s.svg"
         subprocess.run(["python3", str(TOOLS / "plot_surge.py"), str(path), str(svg)], check=True)
-        self.assertIn("5 bubbling branches", svg.read_text())
+        self.assertIn("BAC, n = 5", svg.read_text())
 
     def test_refuses_what_it_cannot_measure(self):
         for arguments, code, words in (

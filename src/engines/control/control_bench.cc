@@ -28,8 +28,6 @@ constexpr const char* kBac3 = "bac:updates=10,bubbling=3";
 // Of the episodes that observations come from; no evaluation and no calibration has these.
 constexpr uint32_t kObservationSeed = 200000;
 constexpr int32_t kObservationSpread = 16;
-// DiffusionPolicy lets so many threads work on one robot.
-constexpr int32_t kThreadsOfOneRobot = 2;
 
 BenchSample once(double value) { return {1, value, value, value}; }
 
@@ -41,6 +39,7 @@ std::vector<double> divided(const std::vector<double>& a, const std::vector<doub
 
 BenchSample chunk_ms(const std::vector<double>& call_s, int32_t n_robots) {
   std::vector<double> ms;
+  ms.reserve(call_s.size());
   for (const double s : call_s) ms.push_back(1e3 * s / n_robots);
   return bench_sample(ms);
 }
@@ -50,7 +49,6 @@ struct Contestant {
   std::string subject;
   Model model;
   std::unique_ptr<DiffusionPolicy> policy;
-  bool is_on_one_thread = false;
   std::vector<std::vector<double>> call_s = {};  // [batches][rounds]
   double flops = 0;                              // of a chunk
   double evaluations = 0;                        // of a chunk, in whole forwards
@@ -69,20 +67,17 @@ class ControlBench {
         peak_(backend_, Arithmetic::kF32),
         one_thread_peak_(one_thread_, Arithmetic::kF32) {
     const Model f32 = PolicyTransformerModel::from_file(file_, PolicyWeights::kF32);
-    add("ddpm full, f32", f32, "ddpm", kFull, backend_);
-    // As a control: two threads that share a robot wait for each other, which a busy machine makes
-    // dear.
-    if (backend_.n_threads() > 1) add("ddpm full, f32, 1 thread", f32, "ddpm", kFull, one_thread_);
+    add("ddpm full, f32", f32, "ddpm", kFull);
     for (const auto& [name, weights] : {std::pair("as-is", PolicyWeights::kAsIs),
                                         {"f16", PolicyWeights::kF16},
                                         {"q8_0", PolicyWeights::kQ8_0}}) {
       add(fmt::format("ddpm full, {}", name), PolicyTransformerModel::from_file(file_, weights),
-          "ddpm", kFull, backend_);
+          "ddpm", kFull);
     }
     for (const char* branch : {kBac5, kBac3, "joint:updates=10", "uniform:updates=10"})
-      add(fmt::format("ddpm {}", branch), f32, "ddpm", branch, backend_);
+      add(fmt::format("ddpm {}", branch), f32, "ddpm", branch);
     for (const char* sampler : {"ddim:steps=10", "respaced:steps=10"})
-      add(fmt::format("{} full", sampler), f32, sampler, kFull, backend_);
+      add(fmt::format("{} full", sampler), f32, sampler, kFull);
     if (!options.python.empty())
       peer_.emplace(options.python, options.peer_script, file_, options.batches);
   }
@@ -170,9 +165,6 @@ class ControlBench {
     if (peer_) {
       ratio("full_vs_pytorch_cpu", bench_sample(divided(peer_->best(0), full.call_s[0])),
             {{Kind::kAtLeast, 1.8}});
-      const auto alone = std::ranges::find(contestants_, true, &Contestant::is_on_one_thread);
-      ratio("full_vs_pytorch_cpu_one_thread_each",
-            bench_sample(divided(peer_->best_on_one_thread(0), alone->call_s[0])));
     }
     ratio("full_share_of_flop_bound", bench_sample(bound_shares(full, 0)), {{Kind::kAtLeast, 0.5}});
     const auto speedup = [&](const Contestant& one) {
@@ -207,16 +199,16 @@ class ControlBench {
 
  private:
   void add(std::string subject, const Model& model, std::string_view sampler,
-           std::string_view branch, const Backend& backend) {
+           std::string_view branch) {
     const SamplerSpec spec = SamplerSpec::parse(sampler, model->noise);
     const BranchSchedule schedule = choose_branch(branch, *model, spec).schedule;
     contestants_.push_back({std::move(subject), model,
-                            std::make_unique<DiffusionPolicy>(model, backend, spec, schedule),
-                            backend.n_threads() == 1});
+                            std::make_unique<DiffusionPolicy>(model, backend_, spec, schedule)});
   }
 
   double call_s(Contestant& one, int32_t n_robots, int32_t round) {
     std::vector<ChunkRequest> requests;
+    requests.reserve(n_robots);
     for (int32_t i = 0; i < n_robots; ++i) {
       requests.push_back({.obs = observations_[i % observations_.size()],
                           .seed = static_cast<uint64_t>(round) * n_robots + i});
@@ -226,7 +218,6 @@ class ControlBench {
     one.policy->act(requests);
     const double seconds = stopwatch.seconds();
     backend_.rest();
-    one_thread_.rest();
     const ControlCounts& counts = one.policy->counts();
     one.flops = counts.flops / n_robots;
     one.evaluations = counts.evaluations_per_chunk(one.policy->hparams().n_branches());
@@ -237,11 +228,11 @@ class ControlBench {
   // that it uses, over the time that it took.
   std::vector<double> bound_shares(const Contestant& one, size_t i_batch) const {
     const int32_t n_robots = options_.batches[i_batch];
-    const int32_t n_used = std::min(backend_.n_threads(), std::max(kThreadsOfOneRobot, n_robots));
+    const int32_t n_used = std::min(backend_.n_threads(), n_robots);  // a thread each
     std::vector<double> shares;
     for (size_t i = 0; i < peaks_.size(); ++i) {
       const double peak =
-          one.is_on_one_thread ? one_thread_peaks_[i] : peaks_[i] * n_used / backend_.n_threads();
+          n_used == 1 ? one_thread_peaks_[i] : peaks_[i] * n_used / backend_.n_threads();
       shares.push_back(one.flops * n_robots / peak / one.call_s[i_batch][i]);
     }
     return shares;
@@ -311,7 +302,8 @@ BenchReport bench_control(const ControlBenchOptions& options,
   bench.write_ratios();
   bench.write_facts();
   report.notes = {
-      "All take turns, one call a round. Weights are F32 where no type is named. An evaluation is "
+      "All take turns, one call a round; a robot is computed by one thread. Weights are F32 where "
+      "no type is named. An evaluation is "
       "as "
       "many branches as a whole forward has.",
       "share_of_eval_count: the measured speed-up over what the number of evaluations promises, of "

@@ -27,9 +27,8 @@ class PolicyBenchPeer {
   // One call of every setting still worth it. What is not warm is not kept, and settles which those
   // are.
   void take_turns(size_t i_batch, bool is_warm, const std::function<void()>& on_turn);
-  // Seconds of the fastest setting's calls, by median; the same among those with one thread.
-  const std::vector<double>& best(size_t i_batch) const { return best(i_batch, kMostThreads); }
-  const std::vector<double>& best_on_one_thread(size_t i_batch) const { return best(i_batch, 1); }
+  // Seconds of the fastest setting's calls, by median.
+  const std::vector<double>& best(size_t i_batch) const;
   void write_rows(size_t i_batch, BenchReport& report);
 
  private:
@@ -40,9 +39,6 @@ class PolicyBenchPeer {
     double first_s = 0;
     std::vector<double> call_s = {};
   };
-
-  static constexpr int32_t kMostThreads = 2;
-  const std::vector<double>& best(size_t i_batch, int32_t n_most_threads) const;
 
   PolicyPeer peer_;
   std::vector<int32_t> batches_;

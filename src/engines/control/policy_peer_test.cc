@@ -86,7 +86,8 @@ TEST_F(PolicyPeerTest, SaysWhatWentWrongAndWhatToInstall) {
               testing::AllOf(HasSubstr("ended at once"), HasSubstr("pip install torch diffusers")));
   EXPECT_THAT(error_of([&] { peer("echo 'error: KeyError'\n"); }), HasSubstr("error: KeyError"));
   PolicyPeer peer = this->peer(
-      "echo ready; read -r l; echo error: bad; read -r l; echo 1 2; read -r l; echo; read -r l\n");
+      "echo ready torch; read -r l; echo error: bad; read -r l; echo 1 2; read -r l; echo; read -r "
+      "l\n");
   const std::vector<float> sample(4);
   EXPECT_THAT(error_of([&] { peer.forward(0, sample, {}); }), HasSubstr("error: bad"));
   EXPECT_THAT(error_of([&] { peer.forward(0, sample, {}); }), HasSubstr("2 output values, 4"));

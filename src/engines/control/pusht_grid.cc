@@ -33,6 +33,7 @@ std::vector<double> call_ms(const std::shared_ptr<const PolicyTransformerModel>&
                             std::span<const float> observation,
                             const std::function<void()>& on_turn) {
   std::vector<std::unique_ptr<DiffusionPolicy>> policies;
+  policies.reserve(methods.size());
   for (const PushtMethod& one : methods)
     policies.push_back(
         std::make_unique<DiffusionPolicy>(model, backend, one.sampler, one.schedule));
@@ -47,6 +48,7 @@ std::vector<double> call_ms(const std::shared_ptr<const PolicyTransformerModel>&
     }
   }
   std::vector<double> medians;
+  medians.reserve(seconds.size());
   for (const std::vector<double>& of_one : seconds)
     medians.push_back(1e3 * bench_sample(of_one).median);
   return medians;
