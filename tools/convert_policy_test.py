@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 try:
@@ -15,12 +16,32 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+try:
+    import dill
+    import torch
+except ImportError:
+    dill = torch = None  # only the reference's own checkpoints need them
+
 import convert_policy
 import safetensors_file
+import torch_checkpoint
 from policy_checkpoint import PolicyError
 
 TINY = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/control/policy-tiny.safetensors"
 ABOUT = {"name": "tiny", "env": "pusht", "control_hz": 20.0, "observation": "five numbers"}
+
+
+class Node:
+    """Stands for omegaconf's containers and values, by the names of their fields."""
+
+    def __init__(self, **fields: object):
+        self.__dict__.update(fields)
+
+
+def node(value: object) -> Node:
+    if isinstance(value, dict):
+        return Node(_content={key: node(inner) for key, inner in value.items()})
+    return Node(_val=value)
 
 
 class ConvertPolicy(unittest.TestCase):
@@ -111,6 +132,34 @@ class ConvertPolicy(unittest.TestCase):
     def test_refuses_what_a_type_cannot_hold(self):
         self.tensors["model.decoder.layers.0.linear1.weight"][0, 0] = 70000
         self.assert_refused("linear1.weight", "65504", kind="f16")
+
+    @unittest.skipIf(torch is None, "torch and dill are not installed")
+    def test_reads_the_references_checkpoint(self):
+        state = {name: torch.from_numpy(values) for name, values in self.tensors.items()}
+        state |= {"model.mask": torch.zeros(6, 6), "normalizer.params_dict.obs.input_stats.mean": torch.zeros(5)}
+        other = {name: torch.zeros_like(values) for name, values in state.items()}
+        config = {"policy": {"n_action_steps": 2, "model": {"n_head": 4, "causal_attn": True},
+                             "noise_scheduler": {"num_train_timesteps": 100, "prediction_type": "sample"}}}
+        # Its classes belong to a module that is not there when the file is read.
+        gone = types.ModuleType("gone")
+        gone.Node = Node
+        Node.__module__ = "gone"
+        sys.modules["gone"] = gone
+        path = self.root / "latest.ckpt"
+        torch.save({"cfg": node(config), "state_dicts": {"model": other, "ema_model": state}}, path, pickle_module=dill)
+        del sys.modules["gone"]
+        policy = torch_checkpoint.read(path, None, None)
+        self.assertEqual((policy.sizes.n_head, policy.sizes.n_action_steps, policy.noise.prediction_type), (4, 2, "sample"))
+        convert_policy.convert(policy, self.out, "f32")
+        own = {tensor.name: tensor for tensor in gguf.GGUFReader(self.out).tensors}
+        self.assertEqual(len(own), len(self.tensors))
+        numpy.testing.assert_array_equal(own["head.bias"].data, self.tensors["model.head.bias"])
+        with self.assertRaisesRegex(PolicyError, "no 'model.n_head'"):
+            config["policy"]["model"].pop("n_head")
+            sys.modules["gone"] = gone
+            torch.save({"cfg": node(config), "state_dicts": {"model": state}}, path, pickle_module=dill)
+            del sys.modules["gone"]
+            torch_checkpoint.read(path, None, None)
 
     def test_program(self):
         script = pathlib.Path(convert_policy.__file__)

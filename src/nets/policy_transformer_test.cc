@@ -217,7 +217,8 @@ TEST(PolicyTransformer, ShowsNanInItsRobotAlone) {
 }
 
 TEST(PolicyMemory, MishIsThatOfItsDefinition) {
-  for (float z = -120; z < 120; z += 0.01F) {
+  for (int32_t i = -12000; i <= 12000; ++i) {
+    const float z = 0.01F * static_cast<float>(i);
     const double want = z * std::tanh(std::log1p(std::exp(static_cast<double>(z))));
     EXPECT_NEAR(mish(z), want, 0x1p-24 * std::abs(want) + 1e-44) << z;
   }

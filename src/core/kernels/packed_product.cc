@@ -72,19 +72,30 @@ struct TileRows {
   int64_t row;     // values from row to row
 };
 
-// Where a tile's sums begin and what becomes of them: in several passes over parts of the inputs, y
-// holds them in between.
+// Where a tile's sums begin and end: in several passes over parts of the inputs, y holds them in
+// between.
 struct TileSums {
-  const float* bias;    // of the tile's first output, or null; used if it is the first pass
-  bool is_first;        // pass
-  PackedResult result;  // of the last pass; kPlain for the others
+  const float* bias;  // of the tile's first output, or null; used if it is the first pass
+  bool is_first;      // pass
   float* y;
   int64_t y_row;
 };
 
+// What to ask memory for meanwhile: a model's weights lie in the order of their use and are too
+// many for a second cache, and a pass over few rows would wait for them.
+struct Ahead {
+  const std::byte* at;  // null: nothing
+  int64_t step;         // bytes for each input
+
+  HWY_INLINE void fetch(int64_t k) const {
+    if (at == nullptr) return;
+    for (int64_t line = 0; line < step; line += 64) hwy::Prefetch(at + k * step + line);
+  }
+};
+
 template <int32_t kRows, class Panel>
 HWY_INLINE void tile(const TileRows& rows, Panel panel, int32_t column, int64_t n_in,
-                     const TileSums& sums) {
+                     const TileSums& sums, const Ahead& ahead) {
   const F32 d;
   hn::Vec<F32> sum[kRows][kVecs];
   for (int32_t v = 0; v < kVecs; ++v) {
@@ -99,6 +110,7 @@ HWY_INLINE void tile(const TileRows& rows, Panel panel, int32_t column, int64_t 
     for (int64_t k = first; k < end; ++k) {
       hn::Vec<F32> w[kVecs];
       for (int32_t v = 0; v < kVecs; ++v) w[v] = panel.load(k, column, v);
+      ahead.fetch(k);
       for (int32_t r = 0; r < kRows; ++r) {
         const auto value = hn::Set(d, rows.x[r * rows.row + k]);
         for (int32_t v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(value, w[v], sum[r][v]);
@@ -106,10 +118,22 @@ HWY_INLINE void tile(const TileRows& rows, Panel panel, int32_t column, int64_t 
     }
   }
   for (int32_t r = 0; r < kRows; ++r) {
-    for (int32_t v = 0; v < kVecs; ++v) {
-      const auto out = sums.result == PackedResult::kGelu ? gelu_vector(d, sum[r][v]) : sum[r][v];
-      hn::StoreU(out, d, sums.y + r * sums.y_row + v * kLanes);
-    }
+    for (int32_t v = 0; v < kVecs; ++v)
+      hn::StoreU(sum[r][v], d, sums.y + r * sums.y_row + v * kLanes);
+  }
+}
+
+// n_columns values of each row, still in the first cache. In a loop of its own, for the tile's sums
+// leave no registers for its constants.
+HWY_INLINE void gelu_columns(float* y, int64_t y_row, int64_t n_rows, int64_t n_columns) {
+  const F32 d;
+  const hn::CappedTag<float, 1> one;
+  for (int64_t r = 0; r < n_rows; ++r) {
+    float* row = y + r * y_row;
+    int64_t i = 0;
+    for (; i + kLanes <= n_columns; i += kLanes)
+      hn::StoreU(gelu_vector(d, hn::LoadU(d, row + i)), d, row + i);
+    for (; i < n_columns; ++i) hn::StoreU(gelu_vector(one, hn::LoadU(one, row + i)), one, row + i);
   }
 }
 
@@ -118,13 +142,13 @@ struct PanelPart {
   int64_t first_out;
   int64_t k;
   int64_t n_in;
+  Ahead ahead;  // for the first tile
 };
 
 template <class Panel>
 HWY_INLINE void panel_product(const PackedProduct& p, Panel panel, const PanelPart& part) {
   const bool is_first = part.k == 0;
   const bool is_last = part.k + part.n_in == p.w.n_in;
-  const PackedResult result = is_last ? p.result : PackedResult::kPlain;
   for (int32_t column = 0; column < kWidth && part.first_out + column < p.w.n_out;
        column += kTileWidth) {
     const int64_t out = part.first_out + column;
@@ -138,29 +162,33 @@ HWY_INLINE void panel_product(const PackedProduct& p, Panel panel, const PanelPa
     }
     int64_t r = 0;
     for (; is_whole && r + kTileRows <= p.n_rows; r += kTileRows) {
+      const bool is_first_tile = column == 0 && r == 0;
       tile<kTileRows>({p.x + r * p.x_row + part.k, p.x_row}, panel, column, part.n_in,
-                      {bias, is_first, result, p.y + r * p.y_row + out, p.y_row});
+                      {bias, is_first, p.y + r * p.y_row + out, p.y_row},
+                      is_first_tile ? part.ahead : Ahead{nullptr, 0});
     }
     for (; r < p.n_rows; ++r) {
       const TileRows row{p.x + r * p.x_row + part.k, p.x_row};
       float* y = p.y + r * p.y_row + out;
       if (is_whole) {
-        tile<1>(row, panel, column, part.n_in, {bias, is_first, result, y, p.y_row});
+        tile<1>(row, panel, column, part.n_in, {bias, is_first, y, p.y_row}, {nullptr, 0});
       } else {
         float last[kTileWidth] = {};
         std::copy_n(y, is_first ? 0 : n_columns, last);
-        tile<1>(row, panel, column, part.n_in, {bias, is_first, result, last, kTileWidth});
+        tile<1>(row, panel, column, part.n_in, {bias, is_first, last, kTileWidth}, {nullptr, 0});
         std::copy_n(last, n_columns, y);
       }
     }
+    if (is_last && p.result == PackedResult::kGelu)
+      gelu_columns(p.y + out, p.y_row, p.n_rows, n_columns);
   }
 }
 
 // A panel as it is held, for as many rows as one tile has; more rows would convert it more than
 // once, so that a part of it is turned into F32 first, in a core's first cache.
 template <class Panel>
-void converted_product(const PackedProduct& p, Panel panel, int64_t first_out) {
-  if (p.n_rows <= kTileRows) return panel_product(p, panel, {first_out, 0, p.w.n_in});
+void converted_product(const PackedProduct& p, Panel panel, int64_t first_out, const Ahead& ahead) {
+  if (p.n_rows <= kTileRows) return panel_product(p, panel, {first_out, 0, p.w.n_in, ahead});
   const F32 d;
   HWY_ALIGN float values[kDepth * kWidth];
   for (int64_t first = 0; first < p.w.n_in; first += kDepth) {
@@ -176,7 +204,8 @@ void converted_product(const PackedProduct& p, Panel panel, int64_t first_out) {
         }
       }
     }
-    panel_product(p, F32Panel{values}, {first_out, first, end - first});
+    panel_product(p, F32Panel{values},
+                  {first_out, first, end - first, {ahead.at + first * ahead.step, ahead.step}});
   }
 }
 
@@ -184,16 +213,21 @@ void product(const PackedProduct& p, int64_t first, int64_t n_panels) {
   const size_t panel_bytes = packed_bytes(p.w.type, p.w.n_in, kWidth);
   for (int64_t i = first; i < first + n_panels; ++i) {
     const std::byte* panel = p.w.panels + panel_bytes * i;
+    // Parts of kDepth inputs follow each other, and panels and matrices do.
+    const auto step = static_cast<int64_t>(panel_bytes) / p.w.n_in;
+    const Ahead ahead{panel + kDepth * step, step};
+    const int64_t out = i * kWidth;
     switch (p.w.type) {
       case GGML_TYPE_F16:
-        converted_product(p, F16Panel{reinterpret_cast<const hwy::float16_t*>(panel)}, i * kWidth);
+        converted_product(p, F16Panel{reinterpret_cast<const hwy::float16_t*>(panel)}, out, ahead);
         break;
       case GGML_TYPE_Q8_0:
-        converted_product(p, Q8Panel{panel, nullptr, {}}, i * kWidth);
+        // Half as many bytes: they stay in a second cache, and asking for them only takes time.
+        converted_product(p, Q8Panel{panel, nullptr, {}}, out, {panel, 0});
         break;
       default:
         panel_product(p, F32Panel{reinterpret_cast<const float*>(panel)},
-                      {i * kWidth, 0, p.w.n_in});
+                      {out, 0, p.w.n_in, ahead});
     }
   }
 }
