@@ -55,7 +55,7 @@ class Calibrate(InFolder):
     def test_refuses_what_it_cannot_measure(self):
         for arguments, code, words in (
             (["pusht-demo", "--metric", "cosin"], 2, "cosine"),
-            (["pusht-demo", "--sampler", "ddim"], 2, "ddim:steps=N"),
+            (["pusht-demo", "--sampler", "ddim"], 2, "steps=N is missing"),
             (["pusht-demo", "--calls", "0"], 2, "--calls"),
             (["pusht-dema"], 1, "pusht-demo"),
             (["recall"], 1, "recall"),
