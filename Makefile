@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 CUDA_ARCH ?= 90
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
-.PHONY: help setup source configure build cuda model demo test nightly bench bench-quick bench-shapes peer format tidy check-arch install clean
+.PHONY: help setup source configure build cuda model demo demo-robot test nightly bench bench-quick bench-shapes peer format tidy check-arch install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ model: build     ## fetch the chat model of the demo and the tests, checked by i
 
 demo: model      ## ask SmolLM2 about a long text, with the KV cache held to a budget
 	@tools/demo.sh
+
+demo-robot: build ## a diffusion policy pushes a T into place: build/push_full.mp4, build/push_bac.mp4
+	@tools/demo_robot.sh
 
 test: model      ## build and run every test but the nightly ones
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2 -LE nightly
