@@ -83,25 +83,40 @@ std::vector<PushtMethod> pusht_table_methods(
   const std::vector<double> ms = call_ms(model, backend, bac, observation, on_turn);
   const int32_t n_all = model->noise.n_train_steps;
   std::set<int32_t, std::greater<>> counts(std::begin(kRoundSteps), std::end(kRoundSteps));
+  std::set<int32_t, std::greater<>> cached;  // evaluations, for schedules of all or nothing
   for (size_t i = 1; i < bac.size(); ++i) {
     const double by_time = n_all * ms[i] / ms[0];
     for (const double n_steps : {evaluations(bac[i].schedule), by_time})
       counts.insert(std::clamp(static_cast<int32_t>(std::lround(n_steps)), 1, n_all));
+    cached.insert(static_cast<int32_t>(std::lround(evaluations(bac[i].schedule))));
   }
   std::vector<PushtMethod> methods = {bac.front()};
+  std::set<std::string> known = {bac.front().name()};
   const auto add = [&](const std::string& sampler, const std::string& branch) {
-    methods.push_back(method(*model, sampler, branch));
+    PushtMethod next = method(*model, sampler, branch);
+    if (known.insert(next.name()).second) methods.push_back(std::move(next));
   };
   for (const char* kind : {"respaced", "ddim"}) {
-    for (const int32_t n_steps : counts) add(fmt::format("{}:steps={}", kind, n_steps), "full");
+    for (const int32_t n_steps : counts) {
+      const std::string sampler = fmt::format("{}:steps={}", kind, n_steps);
+      // Leading steps that do not divide begin long before the noisiest one: 26 of 100 at 75.
+      if (n_all % n_steps != 0) add(sampler + ",spacing=trailing", "full");
+      add(sampler, "full");
+    }
   }
   for (const int32_t n : kUpdates) add("ddpm", fmt::format("uniform:updates={}", n));
   for (const int32_t n : kUpdates)
     add("ddpm", fmt::format("uniform:updates={},force_last=true", n));
+  for (const int32_t n : cached) {
+    const double every = static_cast<double>(n_all) / std::max(n - 1, 1);  // and the last step
+    add("ddpm", fmt::format("uniform:every={},force_last=true", std::lround(every)));
+  }
   add("ddpm", "unified:updates=10");
+  add("ddpm", "unified:updates=10,force_last=true");
   for (const int32_t n : kUpdates) add("ddpm", fmt::format("block_acs:updates={}", n));
   for (const int32_t n : kUpdates) add("ddpm", fmt::format("joint:updates={}", n));
-  methods.insert(methods.end(), bac.begin() + 1, bac.end());
+  for (const int32_t n : cached) add("ddpm", fmt::format("joint:updates={}", std::max(n - 1, 1)));
+  for (size_t i = 1; i < bac.size(); ++i) add("ddpm", bac[i].branch);
   add("ddpm", "lowest_consecutive:updates=10");
   return methods;
 }

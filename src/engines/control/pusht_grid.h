@@ -17,9 +17,10 @@ std::vector<PushtMethod> pusht_methods(const PolicyTransformerModel& model,
                                        const std::vector<std::string>& branches);
 
 // The methods that BAC has to be compared with honestly: uniform, unified, per-block, joint and
-// consecutive schedules; DDIM and respaced DDPM with round numbers of steps, with as many
-// evaluations as each BAC method, and with as much time. The time of one evaluation and of each BAC
-// method is measured here, on `observation` [To][Do], all taking turns. `on_turn` is told before
+// consecutive schedules, uniform and joint also with as many evaluations as each BAC method; DDIM
+// and respaced DDPM with round numbers of steps, with as many evaluations as each BAC method, and
+// with as much time, from the noisiest step on. The time of one evaluation and of each BAC method
+// is measured here, on `observation` [To][Do], all taking turns. `on_turn` is told before
 // each and may throw to stop. Throws Error as choose_branch.
 std::vector<PushtMethod> pusht_table_methods(
     const std::shared_ptr<const PolicyTransformerModel>& model, const Backend& backend,
