@@ -137,7 +137,7 @@ void show_surge(const PushtFlags& flags, const std::shared_ptr<const PolicyTrans
   if (flags.json_path.empty()) return;
   ordered_json json = head(flags, *model, backend, observations.size());
   json["surge"] = ordered_json::array();
-  for (const ErrorSurge& surge : surges) json["surge"].push_back(surge_json(surge));
+  for (const ErrorSurge& surge : surges) json["surge"].push_back(surge_json(surge, surges.front()));
   write_eval_json(json, flags.json_path);
 }
 

@@ -54,11 +54,11 @@ nlohmann::ordered_json result_json(const PushtMethodResult& result) {
   return row;
 }
 
-nlohmann::ordered_json surge_json(const ErrorSurge& surge) {
+nlohmann::ordered_json surge_json(const ErrorSurge& surge, const ErrorSurge& first) {
   ordered_json row = {{"branch", surge.branch},
                       {"bubbling", surge.n_bubbling},
                       {"evaluations", surge.evaluations},
-                      {"rms", surge.rms()},
+                      {"rms_at_first_updates", surge.rms_where(first)},
                       {"feed_forward", surge.feed_forward},
                       {"updates", ordered_json::array()}};
   for (const auto& of_layer : surge.updates) {
@@ -99,12 +99,12 @@ void print_surges(std::span<const ErrorSurge> surges) {
   std::vector<TextTable::Column> columns = {{"branch"}, {"evals", Align::kRight}};
   for (size_t il = 0; il < surges.front().feed_forward.size(); ++il)
     columns.push_back({fmt::format("FF {}", il), Align::kRight});
-  columns.push_back({"all", Align::kRight});
+  columns.push_back({"all, same steps", Align::kRight});
   TextTable table(columns);
   for (const ErrorSurge& surge : surges) {
     std::vector<std::string> cells = {surge.branch, fmt::format("{:.1f}", surge.evaluations)};
     for (const double error : surge.feed_forward) cells.push_back(fmt::format("{:.3f}", error));
-    cells.push_back(fmt::format("{:.3f}", surge.rms()));
+    cells.push_back(fmt::format("{:.3f}", surge.rms_where(surges.front())));
     table.add(cells);
   }
   fmt::print("{}", table.text());

@@ -13,6 +13,7 @@ void print_results(std::span<const PushtMethodResult> results);
 void print_surges(std::span<const ErrorSurge> surges);
 // The scores of all episodes among it, in the order of their seeds.
 nlohmann::ordered_json result_json(const PushtMethodResult& result);
-nlohmann::ordered_json surge_json(const ErrorSurge& surge);
+// first: whose updates the average over all feed-forwards is taken at.
+nlohmann::ordered_json surge_json(const ErrorSurge& surge, const ErrorSurge& first);
 
 }  // namespace reprise

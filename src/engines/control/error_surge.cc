@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engines/control/branch_error.h"
@@ -9,12 +10,16 @@
 
 namespace reprise {
 
-double ErrorSurge::rms() const {
+double ErrorSurge::rms_where(const ErrorSurge& other) const {
   double squares = 0;
   size_t n = 0;
-  for (const std::vector<Update>& of_layer : updates) {
-    for (const Update& update : of_layer) squares += update.error * update.error;
-    n += of_layer.size();
+  for (size_t il = 0; il < updates.size(); ++il) {
+    for (const Update& update : updates[il]) {
+      if (std::ranges::find(other.updates[il], update.k, &Update::k) == other.updates[il].end())
+        continue;
+      squares += update.error * update.error;
+      ++n;
+    }
   }
   return n == 0 ? 0 : std::sqrt(squares / static_cast<double>(n));
 }

@@ -12,7 +12,8 @@
 namespace reprise {
 
 // What one schedule makes of the feed-forwards' outputs, the ones that are reused longest from bad
-// inputs: BAC's error surge (arXiv 2506.13456, section 3.3).
+// inputs: BAC's error surge (arXiv 2506.13456, section 3.3). The noisy actions are the schedule's
+// own, so that what has drifted in earlier steps is in the errors too.
 struct ErrorSurge {
   struct Update {
     int32_t k = 0;
@@ -24,8 +25,9 @@ struct ErrorSurge {
   std::vector<double> feed_forward;          // [n_layers]: rms over the steps where it is computed
   std::vector<std::vector<Update>> updates;  // [n_layers], without step 0
 
-  // Over all updates of all feed-forwards.
-  double rms() const;
+  // Over the updates of all feed-forwards that `other` has as well: bubbling adds updates, and an
+  // average over more steps is another average.
+  double rms_where(const ErrorSurge& other) const;
 };
 
 // BAC with that many updates, one for each number of bubbling branches, on one call an observation
