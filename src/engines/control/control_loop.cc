@@ -129,10 +129,11 @@ void ControlLoop::request(int64_t slot) {
   PlanJob job{slot, history_, {}, seed_of(seed_, n_chunks_++)};
   if (options_.mode == ControlMode::kAsyncInpaint) {
     const int32_t n_bound = std::min(n_expected_steps(), shape_.n_usable() - 1);
+    std::span<const float> last = held_;  // what a step without an action will hold
     for (int64_t s = slot; s < slot + n_bound; ++s) {
       const std::span<const float> queued = queue_.peek(s);
-      const std::span<const float> action = queued.empty() ? held_ : queued;
-      job.frozen.insert(job.frozen.end(), action.begin(), action.end());
+      if (!queued.empty()) last = queued;
+      job.frozen.insert(job.frozen.end(), last.begin(), last.end());
     }
   }
   worker_->start(std::move(job));

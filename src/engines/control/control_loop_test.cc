@@ -221,6 +221,17 @@ TEST(ControlLoop, InpaintingBindsAHeldActionToo) {
   }
 }
 
+// Behind the queue's end the robot holds what stands last in it, not what it does now.
+TEST(ControlLoop, InpaintingBindsTheLastQueuedActionBehindTheQueue) {
+  const Course run = run_simulated(ControlMode::kAsyncInpaint, 15, 0, constant(milliseconds(900)));
+  // Every plan is there after ten steps. The second, asked for in step 5, comes in step 14 for the
+  // steps 15 to 19; the third is asked for at once.
+  ASSERT_EQ(run.seen.size(), 3U);
+  EXPECT_EQ(run.seen[2].obs.back(), 14);
+  EXPECT_EQ(run.seen[2].frozen, (std::vector<float>{14, 0, 15, 1, 16, 1, 17, 1, 18, 1,
+                                                    19, 1, 19, 1, 19, 1, 19, 1, 19, 1}));
+}
+
 TEST(ControlLoop, SeedsAreOfTheEpisodeAndThePlan) {
   const Course run = run_simulated(ControlMode::kSync, 20, 0);
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(run.seen[i].seed, seed_of(7, i));
