@@ -167,6 +167,17 @@ bool ControlLoop::plan_and_wait(int64_t slot, const IsCancelled& is_cancelled) {
   return true;
 }
 
+bool ControlLoop::drop_plan(const IsCancelled& is_cancelled) {
+  if (!worker_->is_busy()) return true;
+  const std::optional<FinishedPlan> plan = worker_->wait(is_cancelled);
+  if (plan && plan->error) std::rethrow_exception(plan->error);
+  return plan.has_value();
+}
+
+void ControlLoop::finish() {
+  drop_plan([] { return false; });
+}
+
 std::span<const float> ControlLoop::planned(int64_t slot) {
   coming_.clear();
   for (int64_t s = slot + 1;; ++s) {
@@ -212,8 +223,7 @@ EpisodeResult ControlLoop::run(Environment& environment, uint64_t seed, int64_t 
                     "{}; take the environment it was trained for",
                     environment.n_obs(), environment.n_action(), shape_.n_obs, shape_.n_action));
   }
-  // Of an episode before, that ended meanwhile.
-  if (worker_->is_busy() && !worker_->wait(events.is_cancelled)) return {0, 0, false, true};
+  if (!drop_plan(events.is_cancelled)) return {0, 0, false, true};
   queue_.clear();
   held_.clear();
   seed_ = seed;
