@@ -252,6 +252,21 @@ class Refusals(ControlTest):
         self.assertEqual(list(self.folder.iterdir()), [])
 
 
+class Failures(ControlTest):
+    @unittest.skipUnless((pathlib.Path(PROGRAM).parent / "reprise_video.so").exists(), "built without media")
+    def test_keep_the_episodes_before(self):
+        frames, video, numbers = (self.folder / name for name in ("frames", "a.mp4", "a.json"))
+        (frames / "100001-001.png").mkdir(parents=True)  # where the second episode's first picture would go
+        done = self.control("--seeds", "3", "--frames", frames, "--video", video, "--json", numbers, code=1)
+        self.assertIn("100001-001.png", done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^100000 +0\.\d{3} ")
+        self.assertNotRegex(done.stdout, r"(?m)^10000[12] ")
+        written = json.loads(numbers.read_text())
+        self.assertEqual([episode["seed"] for episode in written["episodes"]], [100000])
+        self.assertGreater({unit["name"]: unit for unit in written["ledger"]["units"]}["action"]["computed"], 20)
+        self.assertTrue(video.exists())
+
+
 class Interrupts(ControlTest):
     @unittest.skipUnless((pathlib.Path(PROGRAM).parent / "reprise_video.so").exists(), "built without media")
     def test_keep_what_is_whole(self):
