@@ -50,9 +50,9 @@ int run_soak(const ControlBenchFlags& flags) {
   const BenchReport report = soak_control(
       options, {.is_cancelled = was_interrupted,
                 .on_slice = [&](double seconds) { progress.update(std::llround(seconds)); }});
-  throw_if_interrupted();
-  progress.finish();
-  write_report(report, flags.report);
+  if (!was_interrupted()) progress.finish();
+  if (!report.rows.empty()) write_report(report, flags.report);
+  throw_if_interrupted();  // an interrupted soak has its report, too
   return 0;
 }
 

@@ -4,8 +4,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
@@ -151,6 +153,23 @@ class Bench(InFolder):
             self.assertGreater(row["chunks"]["median"], 0)
         for key in ("underruns_cost_bac", "misses_cost_bac_over_idle", "underruns_cost_full"):
             self.assertIn(key, report["ratios"])
+
+    def test_interrupted_soak_reports_what_was_done(self):
+        path = self.folder / "soak.json"
+        run = subprocess.Popen([os.environ["REPRISE_PROGRAM"], "bench", "control", "--soak", "1h", "--json", str(path)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        run.stderr.readline()  # it begins
+        time.sleep(3)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130, err)
+        report = json.loads(path.read_text())
+        row, = report["rows"]  # the next loop's turn is after 20 s
+        self.assertEqual(row["subject"], "no policy")
+        self.assertLess(row["seconds"], 20)
+        self.assertEqual(round(row["ticks"]["median"] / 10), row["seconds"])
+        self.assertEqual(report["ratios"], {})
+        self.assertIn("no policy", out)
 
     def test_refuses_what_it_cannot_measure(self):
         for arguments, code, words in (
