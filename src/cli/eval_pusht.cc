@@ -99,7 +99,10 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   json["first_seed"] = flags.run.first_seed;
   json["n_seeds"] = flags.run.n_seeds;
   json["n_max_steps"] = flags.run.n_max_steps;
-  json["rows"] = ordered_json::array();
+  const auto write = [&] {
+    if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
+  };
+  std::optional<Progress> calling;
   EpisodeProgress progress(flags, model->hparams, methods);
   std::vector<PushtMethodResult> finished;
   PushtEvalEvents events;
@@ -107,11 +110,22 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   events.episodes.on_chunk = [&](const PushtEpisode& episode, std::span<const float> /*obs*/) {
     progress.on_chunk(episode);
   };
+  events.on_call = [&](int64_t n_done, int64_t n_calls) {
+    if (!calling) calling.emplace("calling every method", "calls", n_calls);
+    calling->update(n_done);
+  };
+  events.on_noise_rmse = [&](double noise_rmse) {
+    if (calling) calling->finish();
+    calling.reset();
+    json["noise_rmse_px"] = noise_rmse;
+    json["rows"] = ordered_json::array();
+    write();
+  };
   // A run that is stopped keeps the methods that were finished.
   events.on_result = [&](const PushtMethodResult& result) {
     progress.on_method();
     json["rows"].push_back(result_json(result));
-    if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
+    write();
   };
   const PushtEvaluation evaluation = evaluate_pusht(model, backend, methods,
                                                     {.run = flags.run,
@@ -121,8 +135,6 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   if (!evaluation.results.empty()) {
     print_results(evaluation.results);
     fmt::print("full with other noise: {:.1f} px\n", evaluation.noise_rmse);
-    json["noise_rmse_px"] = evaluation.noise_rmse;
-    if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
   }
   throw_if_interrupted();
 }
