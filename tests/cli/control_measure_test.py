@@ -142,6 +142,24 @@ class Bench(InFolder):
         self.assertAlmostEqual(full["gflop"]["median"] / bac["gflop"]["median"], report["ratios"]["flops_full_over_bac"])
         self.assertIn(("ddpm full, f32", 2), rows)
 
+    def test_ratios_of_times_are_of_one_robot(self):
+        path = self.folder / "b.json"
+        for robots, has_them in (("2,1", True), ("2", False)):
+            done = run_program("bench", "control", "--runs", "1", "--robots", robots, "--observations", "1", "--json",
+                               str(path))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(path.read_text())
+            self.assertIn("flops_full_over_bac", report["ratios"])
+            self.assertEqual("bac_s10_n5_vs_full_wall" in report["ratios"], has_them)
+            self.assertEqual("share_of_eval_count" in report["ratios"], has_them)
+            if not has_them:
+                continue
+            full, bac = (next(row for row in report["rows"] if (row["subject"], row["robots"]) == (f"ddpm {name}", 1))
+                         for name in ("full, f32", "bac:updates=10,bubbling=5"))
+            # One round: the ratio is that of its two times.
+            self.assertAlmostEqual(report["ratios"]["bac_s10_n5_vs_full_wall"]
+                                   / (full["chunk_ms"]["median"] / bac["chunk_ms"]["median"]), 1, places=3)
+
     def test_soak_shows_three_loops(self):
         path = self.folder / "soak.json"
         done = run_program("bench", "control", "--soak", "2s", "--json", str(path))
