@@ -28,7 +28,9 @@ from policy_torch import Sizes, TransformerForDiffusion
 
 def load(path: pathlib.Path) -> tuple[TransformerForDiffusion, dict[str, str]]:
     metadata = safetensors_file.read_metadata(path)
-    sizes = Sizes(**{name: int(metadata[name]) for name in Sizes.__dataclass_fields__})
+    causal_attn = {"true": True, "false": False}[metadata["causal_attn"]]
+    sizes = Sizes(**{name: int(metadata[name]) for name in Sizes.__dataclass_fields__ if name != "causal_attn"},
+                  causal_attn=causal_attn)
     network = TransformerForDiffusion(sizes)
     state = network.state_dict()  # the masks among it are computed
     for name, tensor in safetensors_file.read_files([path]).items():
