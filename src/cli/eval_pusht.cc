@@ -211,21 +211,27 @@ void add_eval_pusht(CLI::App& eval, int& exit_code) {
           ->check(CLI::IsMember({"table"}))
           ->excludes(branch)
           ->excludes(sampler);
+  CLI::Option* seeds =
+      verb->add_option("--seeds", flags->run.n_seeds, "episodes, the same for every method")
+          ->check(CLI::Range(1, 1 << 20))
+          ->capture_default_str();
+  CLI::Option* first_seed =
+      verb->add_option("--first-seed", flags->run.first_seed,
+                       "seed of the first one; the published scores are of 100000 to 100049")
+          ->capture_default_str();
+  CLI::Option* steps =
+      verb->add_option("--steps", flags->run.n_max_steps, "control steps of an episode at most")
+          ->check(CLI::Range(1, kPushtMostSteps))
+          ->capture_default_str();
   verb->add_flag("--surge", flags->is_surge,
                  "instead: how wrong each feed-forward's output is at the steps where BAC computes "
                  "it, with 0, 3 and 5 bubbling branches")
       ->excludes(branch)
       ->excludes(sampler)
-      ->excludes(grid);
-  verb->add_option("--seeds", flags->run.n_seeds, "episodes, the same for every method")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  verb->add_option("--first-seed", flags->run.first_seed,
-                   "seed of the first one; the published scores are of 100000 to 100049")
-      ->capture_default_str();
-  verb->add_option("--steps", flags->run.n_max_steps, "control steps of an episode at most")
-      ->check(CLI::Range(1, kPushtMostSteps))
-      ->capture_default_str();
+      ->excludes(grid)
+      ->excludes(seeds)
+      ->excludes(first_seed)
+      ->excludes(steps);
   verb->add_option("--observations", flags->n_observations,
                    "single calls that action errors and times are taken on")
       ->check(CLI::Range(1, 1 << 16))

@@ -61,7 +61,8 @@ class Calibrate(InFolder):
             (["pusht-demo", "--calls", "0"], 2, "--calls"),
             (["pusht-dema"], 1, "pusht-demo"),
             (["recall"], 1, "recall"),
-            (["pusht-demo", "--calls", "1", "-o", "/nonexistent/x.gguf"], 1, "/nonexistent"),
+            # Before the work: so many calls would take longer than a test may.
+            (["pusht-demo", "--calls", "4096", "-o", "/nonexistent/x.gguf"], 1, "-o /nonexistent/x.gguf"),
         ):
             self.refused(["calibrate", *arguments], code, words)
 
@@ -117,6 +118,8 @@ class Eval(InFolder):
             (["pusht-demo", "--sampler", "ddim:steps=101"], 2, "101"),
             (["pusht-demo", "--grid", "table", "--branch", "full"], 2, "--grid"),
             (["pusht-demo", "--first-seed", "4294967295", "--seeds", "2"], 2, "--first-seed"),
+            *((["pusht-demo", "--surge", flag, "7"], 2, f"--surge excludes {flag}")
+              for flag in ("--seeds", "--first-seed", "--steps")),
             (["pusht-demo", "--json", "/nonexistent/e.json"], 1, "/nonexistent"),
             (["recall"], 1, "recall"),
         ):
@@ -193,6 +196,8 @@ class Bench(InFolder):
         for arguments, code, words in (
             (["--soak", "5 parsecs"], 2, "expected a time"),
             (["--soak", "2s", "--torch", "python3"], 2, "--torch"),
+            *((["--soak", "2s", flag, *value], 2, f"--soak excludes {flag}")
+              for flag, *value in (("--runs", "3"), ("--robots", "1"), ("--observations", "4"), ("--quick",))),
             (["--torch", "/nonexistent/python"], 1, "cannot be started"),
             (["--robots", "0"], 2, "--robots"),
             (["--html", "/nonexistent/b.html"], 1, "/nonexistent"),
