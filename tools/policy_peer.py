@@ -28,7 +28,9 @@ from policy_torch import Sizes, TransformerForDiffusion
 
 def load(path: pathlib.Path) -> tuple[TransformerForDiffusion, dict[str, str]]:
     metadata = safetensors_file.read_metadata(path)
-    sizes = Sizes(**{name: int(metadata[name]) for name in Sizes.__dataclass_fields__})
+    causal_attn = {"true": True, "false": False}[metadata["causal_attn"]]
+    sizes = Sizes(**{name: int(metadata[name]) for name in Sizes.__dataclass_fields__ if name != "causal_attn"},
+                  causal_attn=causal_attn)
     network = TransformerForDiffusion(sizes)
     tensors = safetensors_file.read_files([path])
     network.load_state_dict({name: torch.from_numpy(numpy.array(tensor.values())) for name, tensor in tensors.items()})

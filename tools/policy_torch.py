@@ -21,6 +21,7 @@ class Sizes:
     n_action_steps: int  # Ta
     obs_dim: int  # Do
     action_dim: int  # Da
+    causal_attn: bool = True  # a step of the horizon sees none of the later ones, nor their observations
 
 
 class TimeEmbedding(torch.nn.Module):
@@ -52,6 +53,9 @@ class TransformerForDiffusion(torch.nn.Module):
         self.decoder = torch.nn.TransformerDecoder(layer, sizes.n_layer)
         self.ln_f = torch.nn.LayerNorm(n_emb)
         self.head = torch.nn.Linear(n_emb, sizes.action_dim)
+        if not sizes.causal_attn:
+            self.mask = self.memory_mask = None
+            return
         row = torch.arange(sizes.horizon)[:, None]
         memory = torch.arange(1 + sizes.n_obs_steps)[None, :]
         inf = float("-inf")

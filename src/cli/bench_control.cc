@@ -50,9 +50,9 @@ int run_soak(const ControlBenchFlags& flags) {
   const BenchReport report = soak_control(
       options, {.is_cancelled = was_interrupted,
                 .on_slice = [&](double seconds) { progress.update(std::llround(seconds)); }});
-  throw_if_interrupted();
-  progress.finish();
-  write_report(report, flags.report);
+  if (!was_interrupted()) progress.finish();
+  if (!report.rows.empty()) write_report(report, flags.report);
+  throw_if_interrupted();  // an interrupted soak has its report, too
   return 0;
 }
 
@@ -90,15 +90,19 @@ void add_bench_control(CLI::App& bench, int& exit_code) {
                        "also run the policy in PyTorch, with this Python that has torch, diffusers "
                        "and numpy")
           ->type_name("PYTHON");
+  CLI::Option* quick = verb->add_flag(
+      "--quick", flags->is_quick, "3 rounds of 1 and 8 robots, 8 observations: under two minutes");
   verb->add_option_function<std::string>(
           "--soak", [flags](const std::string& text) { flags->soak_s = parse_seconds(text); },
           "instead: drive Push-T by the clock at 10 Hz for this long with no policy, with "
           "everything computed and with BAC, in turns: 20s, 10m, 2h each")
       ->check(CLI::Validator(soak_complaint, "TIME"))
       ->type_name("TIME")
-      ->excludes(torch);
-  verb->add_flag("--quick", flags->is_quick,
-                 "3 rounds of 1 and 8 robots, 8 observations: under two minutes");
+      ->excludes(runs)
+      ->excludes(batches)
+      ->excludes(observations)
+      ->excludes(torch)
+      ->excludes(quick);
   add_threads_flag(*verb, flags->bench.n_threads);
   add_report_flags(*verb, flags->report);
   verb->footer(

@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 
+#include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/observe_pusht.h"
 #include "cli/policy_flags.h"
@@ -41,7 +42,8 @@ std::vector<BranchMetric> chosen_metrics(const std::vector<std::string>& names) 
   return metrics;
 }
 
-// One observation an episode of the uncached policy, from its beginning to its end in turn.
+// One observation an episode of the uncached policy: the i-th at the beginning of its chunk i, from
+// the first one again where an episode has no more. So 16 calls see the first 16 chunks alone.
 std::vector<std::vector<float>> spread_observations(DiffusionPolicy& policy,
                                                     const CalibrateFlags& flags) {
   const int32_t n_chunks = (kPushtMostSteps - 1) / policy.hparams().n_action_steps + 1;
@@ -55,6 +57,7 @@ void calibrate(const CalibrateFlags& flags) {
   const SamplerSpec sampler =
       checked_flag([&] { return SamplerSpec::parse(flags.sampler, model->noise); });
   // Before the work, so that it is not done in vain.
+  if (!flags.output.empty()) check_output_path("-o", flags.output);
   const std::string path = flags.output.empty() ? calibration_place(model->path) : flags.output;
   const Backend backend = flags.policy.backend();
   DiffusionPolicy policy(model, backend, sampler,
@@ -106,8 +109,8 @@ void add_calibrate(CLI::App& app, int& exit_code) {
       ->type_name("FILE");
   verb->footer(
       "Each call's observations come out of an episode of Push-T of its own, the first from its\n"
-      "beginning, the next ones later and later. The file is bound to the model and the "
-      "sampler.\n\n"
+      "beginning, the next ones a chunk of actions later each. The file is bound to the model and\n"
+      "the sampler.\n\n"
       "Examples:\n"
       "  reprise calibrate pusht-demo\n"
       "  reprise calibrate pusht-demo --sampler ddim:steps=20 --metric l1 -o ddim20.branch.gguf");

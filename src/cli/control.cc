@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -116,9 +117,9 @@ ordered_json to_json(const ControlFlags& flags, const LoadedRobot& robot,
   return out;
 }
 
-std::vector<Episode> run_episodes(const ControlFlags& flags, ControlLoop& loop,
-                                  EpisodePictures* pictures, SpanRecorder& spans) {
-  std::vector<Episode> episodes;
+// Adds the episodes that are whole, also where a later one fails.
+void run_episodes(const ControlFlags& flags, ControlLoop& loop, EpisodePictures* pictures,
+                  SpanRecorder& spans, std::vector<Episode>& episodes) {
   Progress progress("driving", "episodes", flags.n_seeds);
   for (int64_t i = 0; i < flags.n_seeds && !was_interrupted(); ++i) {
     const auto seed = static_cast<uint32_t>(flags.first_seed + i);
@@ -138,8 +139,26 @@ std::vector<Episode> run_episodes(const ControlFlags& flags, ControlLoop& loop,
     if (!flags.pictures.is_watched) progress.update(i + 1);
   }
   if (!was_interrupted()) progress.finish();
-  return episodes;
 }
+
+// Keeps the first error of several steps that are all to be tried.
+class FirstError {
+ public:
+  template <typename Step>
+  void of(Step step) {
+    try {
+      step();
+    } catch (...) {
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::exception_ptr error_;
+};
 
 int run_control(ControlFlags flags) {
   flags.loop.mode = checked_flag([&] { return parse_control_mode(flags.mode); });
@@ -169,17 +188,25 @@ int run_control(ControlFlags flags) {
         fmt::format("{}  {}  {}", flags.robot.branch_text(), robot.sampler, flags.mode);
     pictures.emplace(flags.pictures, detail, flags.loop.rate_hz, flags.loop.is_realtime);
   }
-  const std::vector<Episode> episodes =
-      run_episodes(flags, loop, pictures ? &*pictures : nullptr, spans);
-  if (pictures) pictures->finish();
+  // What is whole is shown and written whatever becomes of a later episode.
+  std::vector<Episode> episodes;
+  FirstError error;
+  error.of([&] { run_episodes(flags, loop, pictures ? &*pictures : nullptr, spans, episodes); });
+  error.of([&] { loop.finish(); });
+  if (episodes.empty()) error.rethrow();
+  error.of([&] {
+    if (pictures) pictures->finish();
+  });
   if (!episodes.empty()) print_table(episodes);
   Ledger ledger = control_ledger(robot.policy->counts(), loop.report(),
                                  robot.sampler + " " + flags.robot.branch_text());
   ledger.spans = spans.take();
   print_ledger(ledger, flags.ledger);
-  if (!flags.json_path.empty()) {
+  error.of([&] {
+    if (flags.json_path.empty()) return;
     write_eval_json(to_json(flags, robot, episodes, ledger), flags.json_path);
-  }
+  });
+  error.rethrow();
   return was_interrupted() ? kExitInterrupted : 0;
 }
 

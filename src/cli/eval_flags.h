@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/compute_flags.h"
@@ -21,7 +22,9 @@ struct EvalFlags {
 
 void add_eval_flags(CLI::App& verb, EvalFlags& flags);
 
-// Refuses a --json FILE whose folder cannot be written, before hours of work. Throws Error.
+// Refuses the FILE of a flag whose folder cannot be written, before hours of work. Throws Error.
+void check_output_path(std::string_view flag, const std::string& path);
+// Likewise for --json; empty: none. Throws Error.
 void check_json_path(const std::string& path);
 // Writes the numbers for --json, complete or absent. Throws Error.
 void write_eval_json(const nlohmann::ordered_json& numbers, const std::string& path);

@@ -99,7 +99,10 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   json["first_seed"] = flags.run.first_seed;
   json["n_seeds"] = flags.run.n_seeds;
   json["n_max_steps"] = flags.run.n_max_steps;
-  json["rows"] = ordered_json::array();
+  const auto write = [&] {
+    if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
+  };
+  std::optional<Progress> calling;
   EpisodeProgress progress(flags, model->hparams, methods);
   std::vector<PushtMethodResult> finished;
   PushtEvalEvents events;
@@ -107,11 +110,22 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   events.episodes.on_chunk = [&](const PushtEpisode& episode, std::span<const float> /*obs*/) {
     progress.on_chunk(episode);
   };
+  events.on_call = [&](int64_t n_done, int64_t n_calls) {
+    if (!calling) calling.emplace("calling every method", "calls", n_calls);
+    calling->update(n_done);
+  };
+  events.on_noise_rmse = [&](double noise_rmse) {
+    if (calling) calling->finish();
+    calling.reset();
+    json["noise_rmse_px"] = noise_rmse;
+    json["rows"] = ordered_json::array();
+    write();
+  };
   // A run that is stopped keeps the methods that were finished.
   events.on_result = [&](const PushtMethodResult& result) {
     progress.on_method();
     json["rows"].push_back(result_json(result));
-    if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
+    write();
   };
   const PushtEvaluation evaluation = evaluate_pusht(model, backend, methods,
                                                     {.run = flags.run,
@@ -121,8 +135,6 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
   if (!evaluation.results.empty()) {
     print_results(evaluation.results);
     fmt::print("full with other noise: {:.1f} px\n", evaluation.noise_rmse);
-    json["noise_rmse_px"] = evaluation.noise_rmse;
-    if (!flags.json_path.empty()) write_eval_json(json, flags.json_path);
   }
   throw_if_interrupted();
 }
@@ -199,21 +211,27 @@ void add_eval_pusht(CLI::App& eval, int& exit_code) {
           ->check(CLI::IsMember({"table"}))
           ->excludes(branch)
           ->excludes(sampler);
+  CLI::Option* seeds =
+      verb->add_option("--seeds", flags->run.n_seeds, "episodes, the same for every method")
+          ->check(CLI::Range(1, 1 << 20))
+          ->capture_default_str();
+  CLI::Option* first_seed =
+      verb->add_option("--first-seed", flags->run.first_seed,
+                       "seed of the first one; the published scores are of 100000 to 100049")
+          ->capture_default_str();
+  CLI::Option* steps =
+      verb->add_option("--steps", flags->run.n_max_steps, "control steps of an episode at most")
+          ->check(CLI::Range(1, kPushtMostSteps))
+          ->capture_default_str();
   verb->add_flag("--surge", flags->is_surge,
                  "instead: how wrong each feed-forward's output is at the steps where BAC computes "
                  "it, with 0, 3 and 5 bubbling branches")
       ->excludes(branch)
       ->excludes(sampler)
-      ->excludes(grid);
-  verb->add_option("--seeds", flags->run.n_seeds, "episodes, the same for every method")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  verb->add_option("--first-seed", flags->run.first_seed,
-                   "seed of the first one; the published scores are of 100000 to 100049")
-      ->capture_default_str();
-  verb->add_option("--steps", flags->run.n_max_steps, "control steps of an episode at most")
-      ->check(CLI::Range(1, kPushtMostSteps))
-      ->capture_default_str();
+      ->excludes(grid)
+      ->excludes(seeds)
+      ->excludes(first_seed)
+      ->excludes(steps);
   verb->add_option("--observations", flags->n_observations,
                    "single calls that action errors and times are taken on")
       ->check(CLI::Range(1, 1 << 16))

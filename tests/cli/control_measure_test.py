@@ -4,8 +4,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
@@ -59,7 +61,8 @@ class Calibrate(InFolder):
             (["pusht-demo", "--calls", "0"], 2, "--calls"),
             (["pusht-dema"], 1, "pusht-demo"),
             (["recall"], 1, "recall"),
-            (["pusht-demo", "--calls", "1", "-o", "/nonexistent/x.gguf"], 1, "/nonexistent"),
+            # Before the work: so many calls would take longer than a test may.
+            (["pusht-demo", "--calls", "4096", "-o", "/nonexistent/x.gguf"], 1, "-o /nonexistent/x.gguf"),
         ):
             self.refused(["calibrate", *arguments], code, words)
 
@@ -115,6 +118,8 @@ class Eval(InFolder):
             (["pusht-demo", "--sampler", "ddim:steps=101"], 2, "101"),
             (["pusht-demo", "--grid", "table", "--branch", "full"], 2, "--grid"),
             (["pusht-demo", "--first-seed", "4294967295", "--seeds", "2"], 2, "--first-seed"),
+            *((["pusht-demo", "--surge", flag, "7"], 2, f"--surge excludes {flag}")
+              for flag in ("--seeds", "--first-seed", "--steps")),
             (["pusht-demo", "--json", "/nonexistent/e.json"], 1, "/nonexistent"),
             (["recall"], 1, "recall"),
         ):
@@ -140,6 +145,24 @@ class Bench(InFolder):
         self.assertAlmostEqual(full["gflop"]["median"] / bac["gflop"]["median"], report["ratios"]["flops_full_over_bac"])
         self.assertIn(("ddpm full, f32", 2), rows)
 
+    def test_ratios_of_times_are_of_one_robot(self):
+        path = self.folder / "b.json"
+        for robots, has_them in (("2,1", True), ("2", False)):
+            done = run_program("bench", "control", "--runs", "1", "--robots", robots, "--observations", "1", "--json",
+                               str(path))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(path.read_text())
+            self.assertIn("flops_full_over_bac", report["ratios"])
+            self.assertEqual("bac_s10_n5_vs_full_wall" in report["ratios"], has_them)
+            self.assertEqual("share_of_eval_count" in report["ratios"], has_them)
+            if not has_them:
+                continue
+            full, bac = (next(row for row in report["rows"] if (row["subject"], row["robots"]) == (f"ddpm {name}", 1))
+                         for name in ("full, f32", "bac:updates=10,bubbling=5"))
+            # One round: the ratio is that of its two times.
+            self.assertAlmostEqual(report["ratios"]["bac_s10_n5_vs_full_wall"]
+                                   / (full["chunk_ms"]["median"] / bac["chunk_ms"]["median"]), 1, places=3)
+
     def test_soak_shows_three_loops(self):
         path = self.folder / "soak.json"
         done = run_program("bench", "control", "--soak", "2s", "--json", str(path))
@@ -152,10 +175,29 @@ class Bench(InFolder):
         for key in ("underruns_cost_bac", "misses_cost_bac_over_idle", "underruns_cost_full"):
             self.assertIn(key, report["ratios"])
 
+    def test_interrupted_soak_reports_what_was_done(self):
+        path = self.folder / "soak.json"
+        run = subprocess.Popen([os.environ["REPRISE_PROGRAM"], "bench", "control", "--soak", "1h", "--json", str(path)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        run.stderr.readline()  # it begins
+        time.sleep(3)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130, err)
+        report = json.loads(path.read_text())
+        row, = report["rows"]  # the next loop's turn is after 20 s
+        self.assertEqual(row["subject"], "no policy")
+        self.assertLess(row["seconds"], 20)
+        self.assertEqual(round(row["ticks"]["median"] / 10), row["seconds"])
+        self.assertEqual(report["ratios"], {})
+        self.assertIn("no policy", out)
+
     def test_refuses_what_it_cannot_measure(self):
         for arguments, code, words in (
             (["--soak", "5 parsecs"], 2, "expected a time"),
             (["--soak", "2s", "--torch", "python3"], 2, "--torch"),
+            *((["--soak", "2s", flag, *value], 2, f"--soak excludes {flag}")
+              for flag, *value in (("--runs", "3"), ("--robots", "1"), ("--observations", "4"), ("--quick",))),
             (["--torch", "/nonexistent/python"], 1, "cannot be started"),
             (["--robots", "0"], 2, "--robots"),
             (["--html", "/nonexistent/b.html"], 1, "/nonexistent"),

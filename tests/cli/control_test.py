@@ -234,7 +234,10 @@ class Refusals(ControlTest):
         alone = self.folder / "alone.gguf"
         shutil.copy(MODEL, alone)
         told = self.refusal("control", alone, "--branch", "bac", env={"XDG_DATA_HOME": str(self.folder)})
-        self.assertIn("reprise calibrate", told)
+        # By its path: the name within the file finds another one.
+        self.assertIn(f"reprise calibrate {alone} --sampler ddpm", told)
+        told = self.refusal("control", "pusht-demo", "--branch", "bac", "--sampler", "ddim:steps=7")
+        self.assertIn("reprise calibrate pusht-demo --sampler ddim:steps=7", told)
 
     def test_say_what_a_program_without_media_lacks(self):
         if (pathlib.Path(PROGRAM).parent / "reprise_video.so").exists():
@@ -250,6 +253,21 @@ class Refusals(ControlTest):
                                 (["--json", none / "a.json"], "none")]:
             self.assertIn(part, self.refusal("control", MODEL, *arguments))
         self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class Failures(ControlTest):
+    @unittest.skipUnless((pathlib.Path(PROGRAM).parent / "reprise_video.so").exists(), "built without media")
+    def test_keep_the_episodes_before(self):
+        frames, video, numbers = (self.folder / name for name in ("frames", "a.mp4", "a.json"))
+        (frames / "100001-001.png").mkdir(parents=True)  # where the second episode's first picture would go
+        done = self.control("--seeds", "3", "--frames", frames, "--video", video, "--json", numbers, code=1)
+        self.assertIn("100001-001.png", done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^100000 +0\.\d{3} ")
+        self.assertNotRegex(done.stdout, r"(?m)^10000[12] ")
+        written = json.loads(numbers.read_text())
+        self.assertEqual([episode["seed"] for episode in written["episodes"]], [100000])
+        self.assertGreater({unit["name"]: unit for unit in written["ledger"]["units"]}["action"]["computed"], 20)
+        self.assertTrue(video.exists())
 
 
 class Interrupts(ControlTest):

@@ -3,15 +3,29 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/model_folders.h"
 #include "core/pool_job.h"
 #include "engines/control/branch_recording.h"
 #include "engines/control/branch_similarity.h"
 
 namespace reprise {
 
+namespace {
+
+// What a command line may call the model: its own name may belong to another file or to none.
+std::string name_or_path(const PolicyTransformerModel& model) {
+  try {
+    if (find_model(model.name) == model.path) return model.name;
+  } catch (const Error&) {  // there is none of that name
+  }
+  return model.path;
+}
+
+}  // namespace
+
 CalibrationSubject calibration_subject(const PolicyTransformerModel& model,
                                        const ActionSampler& sampler) {
-  return {.model = model.name,
+  return {.model = name_or_path(model),
           .model_hash = model.hash,
           .sampler = sampler.spec().text(),
           .timesteps = {sampler.timesteps().begin(), sampler.timesteps().end()},

@@ -1,8 +1,11 @@
 #include "engines/control/calibrate.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <random>
 
@@ -100,6 +103,22 @@ TEST(CalibrateBranches, AveragesTheCosinesOfItsCalls) {
   for (int32_t b = 0; b < 6; ++b) {
     EXPECT_NEAR(calibration.volatility[b], volatility[b], 17 * 0x1p-24 * volatility[b]);
   }
+}
+
+TEST(CalibrationSubject, IsCalledWhatFindsTheModel) {
+  namespace fs = std::filesystem;
+  const std::string installed = REPRISE_SOURCE_DIR "/models/pusht/pusht-demo.gguf";
+  const fs::path other =
+      fs::temp_directory_path() / fmt::format("calibrate_test.{}.gguf", getpid());
+  fs::copy_file(installed, other, fs::copy_options::overwrite_existing);
+  const auto model = PolicyTransformerModel::load(other.string());
+  fs::remove(other);
+  ASSERT_EQ(model->name, PolicyTransformerModel::load(installed)->name);
+  const ActionSampler ddpm(SamplerSpec::parse("ddpm", model->noise), model->noise);
+  EXPECT_EQ(calibration_subject(*model, ddpm).command(),
+            fmt::format("reprise calibrate {} --sampler ddpm", other.string()));
+  // One without a name is found by its path alone.
+  EXPECT_EQ(calibration_subject(*tiny_model(), ddpm).model, tiny_model()->path);
 }
 
 TEST(CalibrateBranches, NeedsASeedForEachObservation) {

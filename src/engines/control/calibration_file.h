@@ -11,7 +11,7 @@ namespace reprise {
 
 // What similarities were measured on; they are void for anything else.
 struct CalibrationSubject {
-  std::string model;               // name or path as the user gave it, for messages only
+  std::string model;               // name or path that finds it, for messages only
   std::string model_hash;          // PolicyTransformerModel::hash
   std::string sampler;             // SamplerSpec::text(): "ddim:steps=20"
   std::vector<int32_t> timesteps;  // [K], of each forward in order

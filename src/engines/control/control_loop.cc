@@ -125,10 +125,11 @@ void ControlLoop::request(int64_t slot) {
   PlanJob job{slot, {seen.begin(), seen.end()}, {}, seed_of(seed_, n_chunks_++)};
   if (options_.mode == ControlMode::kAsyncInpaint) {
     const int32_t n_bound = std::min(n_expected_steps(), shape_.n_usable() - 1);
+    std::span<const float> last = held_;  // what a step without an action will hold
     for (int64_t s = slot; s < slot + n_bound; ++s) {
       const std::span<const float> queued = queue_.peek(s);
-      const std::span<const float> action = queued.empty() ? held_ : queued;
-      job.frozen.insert(job.frozen.end(), action.begin(), action.end());
+      if (!queued.empty()) last = queued;
+      job.frozen.insert(job.frozen.end(), last.begin(), last.end());
     }
   }
   worker_->start(std::move(job));
@@ -160,6 +161,17 @@ bool ControlLoop::plan_and_wait(int64_t slot, const IsCancelled& is_cancelled) {
   if (!plan) return false;
   receive(*plan, slot);
   return true;
+}
+
+bool ControlLoop::drop_plan(const IsCancelled& is_cancelled) {
+  if (!worker_->is_busy()) return true;
+  const std::optional<FinishedPlan> plan = worker_->wait(is_cancelled);
+  if (plan && plan->error) std::rethrow_exception(plan->error);
+  return plan.has_value();
+}
+
+void ControlLoop::finish() {
+  drop_plan([] { return false; });
 }
 
 std::span<const float> ControlLoop::planned(int64_t slot) {
@@ -207,8 +219,7 @@ EpisodeResult ControlLoop::run(Environment& environment, uint64_t seed, int64_t 
                     "{}; take the environment it was trained for",
                     environment.n_obs(), environment.n_action(), shape_.n_obs, shape_.n_action));
   }
-  // Of an episode before, that ended meanwhile.
-  if (worker_->is_busy() && !worker_->wait(events.is_cancelled)) return {0, 0, false, true};
+  if (!drop_plan(events.is_cancelled)) return {0, 0, false, true};
   queue_.clear();
   held_.clear();
   seed_ = seed;

@@ -73,22 +73,28 @@ class ControlLoop {
  public:
   static constexpr ControlTime kExecLatency = std::chrono::milliseconds(10);
 
-  // `planner` is used by a thread of the loop's own in real time, from here to destruction.
+  // `planner` is used by a thread of the loop's own in real time, from here to destruction: what it
+  // counts may be read after finish() alone.
   ControlLoop(ChunkPlanner& planner, ControlOptions options);
 
   // One episode from the environment's present state: until it is done, n_ticks_max, or cancelled.
   // The robot rests until the first plan is there. The i-th plan's noise is that of seed_of(seed,
   // i), whatever the planner, so that runs of several can be paired. Throws Error for an
   // environment of other sizes, for observations and actions that are no finite numbers, and what
-  // the planner throws.
+  // the planner throws or threw when the episode before had ended.
   EpisodeResult run(Environment& environment, uint64_t seed, int64_t n_ticks_max,
                     const ControlEvents& events);
+  // Waits for the plan that was at work when the last episode ended, if any: the planner is idle
+  // from here to the next run(). Throws what the planner threw.
+  void finish();
   const ControlReport& report() const { return report_; }
 
  private:
   void request(int64_t slot);
   // False when cancelled first.
   bool plan_and_wait(int64_t slot, const IsCancelled& is_cancelled);
+  // Of an episode that ended meanwhile: waits and forgets it. False when cancelled first.
+  bool drop_plan(const IsCancelled& is_cancelled);
   void receive(const FinishedPlan& plan, int64_t first_fresh);
   bool tick(Environment& environment, int64_t slot, const ControlEvents& events);
   std::span<const float> planned(int64_t slot);

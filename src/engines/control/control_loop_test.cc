@@ -221,6 +221,17 @@ TEST(ControlLoop, InpaintingBindsAHeldActionToo) {
   }
 }
 
+// Behind the queue's end the robot holds what stands last in it, not what it does now.
+TEST(ControlLoop, InpaintingBindsTheLastQueuedActionBehindTheQueue) {
+  const Course run = run_simulated(ControlMode::kAsyncInpaint, 15, 0, constant(milliseconds(900)));
+  // Every plan is there after ten steps. The second, asked for in step 5, comes in step 14 for the
+  // steps 15 to 19; the third is asked for at once.
+  ASSERT_EQ(run.seen.size(), 3U);
+  EXPECT_EQ(run.seen[2].obs.back(), 14);
+  EXPECT_EQ(run.seen[2].frozen, (std::vector<float>{14, 0, 15, 1, 16, 1, 17, 1, 18, 1,
+                                                    19, 1, 19, 1, 19, 1, 19, 1, 19, 1}));
+}
+
 TEST(ControlLoop, SeedsAreOfTheEpisodeAndThePlan) {
   const Course run = run_simulated(ControlMode::kSync, 20, 0);
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(run.seen[i].seed, seed_of(7, i));
@@ -362,6 +373,27 @@ TEST(ControlLoop, StopsAtABadPlan) {
   }
 }
 
+// The second plan is asked for in the last step and comes after the end. In real time 350 ms would
+// have to pass until the first one is there for that to be otherwise.
+TEST(ControlLoop, ToldOfAPlanThatFailsBehindTheEpisodesEnd) {
+  for (const bool is_realtime : {false, true}) {
+    for (const bool runs_again : {false, true}) {
+      FaultyPlanner planner(1, FaultyPlanner::Fault::kThrows);
+      CountingEnvironment environment;
+      const PlanLatency late = [](int64_t i_plan) { return milliseconds(i_plan == 0 ? 0 : 100); };
+      ControlLoop loop(planner, {ControlMode::kAsync, 20, 0, is_realtime, late});
+      EXPECT_EQ(loop.run(environment, 1, 9, {}).n_ticks, 9);
+      try {
+        runs_again ? loop.run(environment, 2, 9, {}), void() : loop.finish();
+        ADD_FAILURE() << is_realtime << runs_again;
+      } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "no plan today");
+      }
+      loop.finish();  // it is told once
+    }
+  }
+}
+
 class BlindEnvironment final : public Environment {
  public:
   int32_t n_obs() const override { return 1; }
@@ -418,9 +450,11 @@ class SlowPlanner final : public ChunkPlanner {
     is_planning = true;
     std::this_thread::sleep_for(milliseconds(30));
     is_planning = false;
+    ++n_planned;
     return std::vector<float>(32, 1.0F);
   }
   std::atomic<bool> is_planning = false;
+  std::atomic<int> n_planned = 0;
 };
 
 TEST(ControlLoopInRealTime, SyncShiftsTheScheduleByEachPlan) {
@@ -445,6 +479,20 @@ TEST(ControlLoopInRealTime, TicksGoOnWhileAPlanIsMade) {
   events.on_tick = [&](const ControlTick&) { n_meanwhile += planner.is_planning ? 1 : 0; };
   loop.run(environment, 1, 100, events);
   EXPECT_GT(n_meanwhile, 0);
+}
+
+TEST(ControlLoopInRealTime, FinishWaitsForThePlanAtWork) {
+  SlowPlanner planner;
+  CountingEnvironment environment;
+  ControlLoop loop(planner, {ControlMode::kAsync, 200, 0, true, {}});
+  ControlEvents events;
+  bool is_late = false;  // just after the second plan was asked for
+  events.on_tick = [&](const ControlTick& tick) { is_late = tick.n_chunks > 1; };
+  events.is_cancelled = [&] { return is_late; };
+  EXPECT_TRUE(loop.run(environment, 1, 1000, events).was_cancelled);
+  loop.finish();
+  EXPECT_EQ(planner.n_planned, 2);
+  EXPECT_FALSE(planner.is_planning);
 }
 
 TEST(ControlLoopInRealTime, IsCancelledAtAnyMoment) {

@@ -31,8 +31,9 @@ struct Contestant {
   uint32_t seed = kFirstSeed;
 };
 
-// Episodes one after the other until so many ticks are done.
-void run_slice(Contestant& one, int64_t n_ticks, const IsCancelled& is_cancelled) {
+// Episodes one after the other until so many ticks are done or it is cancelled. Ticks done.
+int64_t run_slice(Contestant& one, int64_t n_ticks, const IsCancelled& is_cancelled) {
+  const int64_t n_before = one.n_ticks_left;
   const ControlEvents events{.is_cancelled = is_cancelled};
   while (n_ticks > 0 && !is_cancelled()) {
     PushtEnvironment environment(one.seed);
@@ -41,13 +42,16 @@ void run_slice(Contestant& one, int64_t n_ticks, const IsCancelled& is_cancelled
     n_ticks -= episode.n_ticks;
     one.n_ticks_left -= episode.n_ticks;
   }
+  one.loop->finish();  // it would take the next one's time
+  return n_before - one.n_ticks_left;
 }
 
-BenchRow row_of(const Contestant& one, int64_t seconds) {
+BenchRow row_of(const Contestant& one, double rate_hz) {
   const ControlReport& report = one.loop->report();
   const LatencySummary tick = latency_summary(report.tick_s);
   const LatencySummary chunk = latency_summary(report.chunk_s);
-  BenchRow row{one.subject, seconds, {}};
+  const double seconds = static_cast<double>(report.n_ticks()) / rate_hz;
+  BenchRow row{one.subject, std::llround(seconds), {}};
   const auto add = [&](const char* key, double value) { row.values.push_back({key, once(value)}); };
   add("ticks", static_cast<double>(report.n_ticks()));
   add("tick_p50_ms", 1e3 * tick.p50_s);
@@ -118,8 +122,7 @@ BenchReport soak_control(const ControlSoakOptions& options, const ControlSoakEve
   while (contestants.back().n_ticks_left > 0 && !events.is_cancelled()) {
     for (Contestant& one : contestants) {
       const int64_t n = std::min(n_slice, one.n_ticks_left);
-      run_slice(one, n, events.is_cancelled);
-      n_done += n;
+      n_done += run_slice(one, n, events.is_cancelled);
       if (events.on_slice) events.on_slice(static_cast<double>(n_done) / options.rate_hz);
     }
   }
@@ -133,14 +136,17 @@ BenchReport soak_control(const ControlSoakOptions& options, const ControlSoakEve
                   {"rate", fmt::format("{} Hz", options.rate_hz)},
                   {"mode", std::string(to_string(ControlMode::kAsync))}};
   report.columns = columns();
-  for (const Contestant& one : contestants)
-    report.rows.push_back(row_of(one, std::llround(options.seconds)));
+  for (const Contestant& one : contestants) {
+    if (one.loop->report().n_ticks() > 0) report.rows.push_back(row_of(one, options.rate_hz));
+  }
   const ControlReport& idle = contestants[0].loop->report();
   for (const auto& [name, i] : {std::pair("full", 1), {"bac", 2}}) {
     const ControlReport& of = contestants[i].loop->report();
+    if (of.n_ticks() == 0) continue;
     report.ratios.push_back({fmt::format("underruns_cost_{}", name),
                              once(static_cast<double>(of.n_underruns)),
                              {{Kind::kAtMost, 0}}});
+    if (of.n_ticks() != idle.n_ticks()) continue;  // it was cancelled between them
     report.ratios.push_back({fmt::format("misses_cost_{}_over_idle", name),
                              once(static_cast<double>(of.n_misses - idle.n_misses)),
                              {{Kind::kAtMost, 0}}});

@@ -25,7 +25,9 @@ struct ControlSoakEvents {
 
 // Push-T by the machine's clock, planning while it acts, with three planners in turn: none (what
 // the machine's own jitter is), everything computed, and BAC. How late ticks were, how long plans
-// took, and what went wrong. A cancelled soak reports what was done. Throws Error.
+// took, and what went wrong. A cancelled soak reports what was done: rows of the seconds that each
+// loop was driven for, none of a loop that was not, and ratios of loops that can be compared.
+// Throws Error.
 BenchReport soak_control(const ControlSoakOptions& options, const ControlSoakEvents& events);
 
 }  // namespace reprise

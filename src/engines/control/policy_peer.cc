@@ -56,6 +56,7 @@ void write_policy_safetensors(const PolicyFile& file, const std::string& path) {
                           {"n_action_steps", std::to_string(hp.n_action_steps)},
                           {"obs_dim", std::to_string(hp.n_obs)},
                           {"action_dim", std::to_string(hp.n_action)},
+                          {"causal_attn", hp.is_causal ? "true" : "false"},
                           {"num_train_timesteps", std::to_string(file.noise.n_train_steps)},
                           {"beta_schedule", file.noise.beta_schedule},
                           {"prediction_type", file.noise.prediction}};

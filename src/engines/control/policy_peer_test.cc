@@ -50,6 +50,7 @@ TEST_F(PolicyPeerTest, TheFileItReadsIsTheNetwork) {
   in.read(head.data(), static_cast<std::streamsize>(n_head));
   EXPECT_THAT(head, HasSubstr(R"("n_layer":"2")"));
   EXPECT_THAT(head, HasSubstr(R"("horizon":"6")"));
+  EXPECT_THAT(head, HasSubstr(R"("causal_attn":"true")"));
   EXPECT_THAT(head, HasSubstr(R"("prediction_type":"epsilon")"));
   EXPECT_EQ(n_head % 8, 0U);
   for (const PolicyTensor& tensor : file_.tensors) {
@@ -60,6 +61,16 @@ TEST_F(PolicyPeerTest, TheFileItReadsIsTheNetwork) {
     EXPECT_EQ(values, tensor.values) << tensor.name;
   }
   EXPECT_EQ(in.peek(), EOF);
+  fs::remove(copy);
+}
+
+TEST_F(PolicyPeerTest, TheFileKeepsWhoSeesWhom) {
+  const std::string copy = script_.string() + ".safetensors";
+  for (const bool is_causal : {true, false}) {
+    file_.hparams.is_causal = is_causal;
+    write_policy_safetensors(file_, copy);
+    EXPECT_EQ(PolicyFile::read(copy).hparams.is_causal, is_causal);
+  }
   fs::remove(copy);
 }
 

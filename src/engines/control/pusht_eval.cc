@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "core/error.h"
 
@@ -46,22 +47,60 @@ struct Contestant {
   std::vector<double> call_ms;
 };
 
-// Methods take turns at every observation, so that a slow minute of the machine hits all.
+bool is_cancelled(const PushtEvalEvents& events) {
+  return events.episodes.is_cancelled && events.episodes.is_cancelled();
+}
+
+// Counts single calls.
+class CallCount {
+ public:
+  CallCount(const PushtEvalEvents& events, size_t n_calls)
+      : events_(events), n_calls_(static_cast<int64_t>(n_calls)) {}
+  void add_one() {
+    ++n_done_;
+    if (events_.on_call) events_.on_call(n_done_, n_calls_);
+  }
+
+ private:
+  const PushtEvalEvents& events_;
+  int64_t n_calls_;
+  int64_t n_done_ = 0;
+};
+
+// Methods take turns at every observation, so that a slow minute of the machine hits all. None when
+// cancelled.
 std::vector<Contestant> single_calls(const std::shared_ptr<const PolicyTransformerModel>& model,
                                      const Backend& backend, std::span<const PushtMethod> methods,
-                                     const PushtEvalOptions& options) {
+                                     const PushtEvalOptions& options, const PushtEvalEvents& events,
+                                     CallCount& count) {
   std::vector<Contestant> contestants;
   for (const PushtMethod& method : methods) contestants.emplace_back(model, backend, method);
   for (size_t i = 0; i < options.observations.size(); ++i) {
+    if (is_cancelled(events)) return {};
     for (Contestant& contestant : contestants) {
       const double before_s = contestant.policy->counts().total_s;
       auto one = executed_actions(*contestant.policy, std::span(options.observations).subspan(i, 1),
                                   options.first_noise_seed + i);
       contestant.call_ms.push_back(1e3 * (contestant.policy->counts().total_s - before_s));
       contestant.actions.push_back(std::move(one[0]));
+      count.add_one();
     }
   }
   return contestants;
+}
+
+// Between full's actions and those with other noise; empty when cancelled.
+std::optional<double> noise_rmse(const Contestant& full, const PushtEvalOptions& options,
+                                 const PushtEvalEvents& events, CallCount& count) {
+  std::vector<std::vector<float>> others;
+  for (size_t i = 0; i < options.observations.size(); ++i) {
+    if (is_cancelled(events)) return std::nullopt;
+    auto one = executed_actions(*full.policy, std::span(options.observations).subspan(i, 1),
+                                options.first_noise_seed + kOtherNoise + i);
+    others.push_back(std::move(one[0]));
+    count.add_one();
+  }
+  return action_rmse(full.actions, others);
 }
 
 }  // namespace
@@ -103,12 +142,16 @@ PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerMode
                                const Backend& backend, std::span<const PushtMethod> methods,
                                const PushtEvalOptions& options, const PushtEvalEvents& events) {
   if (methods.empty()) throw Error("an evaluation needs at least one method");
-  std::vector<Contestant> contestants = single_calls(model, backend, methods, options);
+  CallCount count(events, (methods.size() + 1) * options.observations.size());
+  std::vector<Contestant> contestants =
+      single_calls(model, backend, methods, options, events, count);
+  if (contestants.empty()) return {};
   const Contestant& full = contestants.front();
+  const std::optional<double> between_noises = noise_rmse(full, options, events, count);
+  if (!between_noises) return {};
   PushtEvaluation evaluation;
-  evaluation.noise_rmse = action_rmse(
-      full.actions,
-      executed_actions(*full.policy, options.observations, options.first_noise_seed + kOtherNoise));
+  evaluation.noise_rmse = *between_noises;
+  if (events.on_noise_rmse) events.on_noise_rmse(evaluation.noise_rmse);
   for (size_t i = 0; i < methods.size(); ++i) {
     DiffusionPolicy& policy = *contestants[i].policy;
     PushtMethodResult result(methods[i]);
@@ -117,7 +160,7 @@ PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerMode
     result.action_rmse = action_rmse(contestants[i].actions, full.actions);
     policy.reset_counts();
     result.episodes = run_pusht(policy, options.run, events.episodes);
-    if (events.episodes.is_cancelled && events.episodes.is_cancelled()) break;
+    if (is_cancelled(events)) break;
     const ControlCounts& counts = policy.counts();
     result.evals_per_chunk = counts.evaluations_per_chunk(methods[i].schedule.shape().n_branches());
     result.flops_per_chunk = counts.flops / static_cast<double>(counts.n_chunks);

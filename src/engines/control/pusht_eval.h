@@ -52,12 +52,16 @@ struct PushtEvaluation {
 };
 
 struct PushtEvalEvents {
+  // Before the episodes: so many of the single calls are done, then what they gave.
+  std::function<void(int64_t n_done, int64_t n_calls)> on_call = {};
+  std::function<void(double noise_rmse)> on_noise_rmse = {};
   std::function<void(const PushtMethodResult& result)> on_result = {};
   PushtEvents episodes;
 };
 
 // Runs every method on the same seeds with the same noise; the first one is what the others are
-// compared with. A cancelled evaluation holds the methods that were finished. Throws Error without
+// compared with. Cancelling is asked for after every observation's calls, and in episodes; a
+// cancelled evaluation holds the methods that were finished. Throws Error without
 // methods, and as run_pusht.
 PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerModel>& model,
                                const Backend& backend, std::span<const PushtMethod> methods,
