@@ -118,7 +118,7 @@ class Eval(InFolder):
             (["pusht-demo", "--sampler", "ddim:steps=101"], 2, "101"),
             (["pusht-demo", "--grid", "table", "--branch", "full"], 2, "--grid"),
             (["pusht-demo", "--first-seed", "4294967295", "--seeds", "2"], 2, "--first-seed"),
-            *((["pusht-demo", "--surge", flag, "7"], 2, f"--surge excludes {flag}")
+            *((["pusht-demo", "--surge", flag, "7"], 2, f"{flag} excludes --surge")
               for flag in ("--seeds", "--first-seed", "--steps")),
             (["pusht-demo", "--json", "/nonexistent/e.json"], 1, "/nonexistent"),
             (["recall"], 1, "recall"),
@@ -196,7 +196,7 @@ class Bench(InFolder):
         for arguments, code, words in (
             (["--soak", "5 parsecs"], 2, "expected a time"),
             (["--soak", "2s", "--torch", "python3"], 2, "--torch"),
-            *((["--soak", "2s", flag, *value], 2, f"--soak excludes {flag}")
+            *((["--soak", "2s", flag, *value], 2, f"{flag} excludes --soak")
               for flag, *value in (("--runs", "3"), ("--robots", "1"), ("--observations", "4"), ("--quick",))),
             (["--torch", "/nonexistent/python"], 1, "cannot be started"),
             (["--robots", "0"], 2, "--robots"),
