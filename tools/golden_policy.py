@@ -102,7 +102,7 @@ def tensors(network: Network) -> dict[str, numpy.ndarray]:
         scale = 2 / (high - low)
         named = {"scale": scale, "offset": -1 - scale * low, "input_stats.min": low, "input_stats.max": high}
         state |= {f"normalizer.params_dict.{kind}.{name}": values for name, values in named.items()}
-    return {name: values for name, values in state.items() if not name.endswith("mask")}
+    return state
 
 
 def metadata() -> dict[str, str]:

@@ -30,10 +30,8 @@ def load(path: pathlib.Path) -> tuple[TransformerForDiffusion, dict[str, str]]:
     metadata = safetensors_file.read_metadata(path)
     sizes = Sizes(**{name: int(metadata[name]) for name in Sizes.__dataclass_fields__})
     network = TransformerForDiffusion(sizes)
-    state = network.state_dict()  # the masks among it are computed
-    for name, tensor in safetensors_file.read_files([path]).items():
-        state[name] = torch.from_numpy(numpy.array(tensor.values()))
-    network.load_state_dict(state)
+    tensors = safetensors_file.read_files([path])
+    network.load_state_dict({name: torch.from_numpy(numpy.array(tensor.values())) for name, tensor in tensors.items()})
     return network.eval(), metadata
 
 

@@ -56,8 +56,8 @@ class TransformerForDiffusion(torch.nn.Module):
         row = torch.arange(sizes.horizon)[:, None]
         memory = torch.arange(1 + sizes.n_obs_steps)[None, :]
         inf = float("-inf")
-        self.register_buffer("mask", torch.where(row >= row.T, 0.0, inf))
-        self.register_buffer("memory_mask", torch.where(row >= memory - 1, 0.0, inf))
+        self.register_buffer("mask", torch.where(row >= row.T, 0.0, inf), persistent=False)
+        self.register_buffer("memory_mask", torch.where(row >= memory - 1, 0.0, inf), persistent=False)
 
     def forward(self, sample: torch.Tensor, timestep: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
         """sample: [batch, horizon, action_dim]; timestep: [batch]; cond: [batch, n_obs_steps, obs_dim]."""

@@ -8,7 +8,7 @@ namespace {
 
 void product(const PackedWeights& w, const float* bias, const float* x, int64_t x_row,
              int64_t n_rows, float* y) {
-  packed_product({w, bias, x, x_row, n_rows, y, w.n_out, PackedResult::kPlain}, 0, w.n_panels());
+  packed_product({w, bias, x, x_row, n_rows, y, w.n_out, PackedResult::kPlain});
 }
 
 }  // namespace

@@ -10,25 +10,6 @@
 namespace reprise {
 namespace {
 
-constexpr int64_t kLine = 16;  // values of a cache line
-
-int64_t whole_lines(int64_t n) { return (n + kLine - 1) / kLine * kLine; }
-
-// A thread's part [first, first + n) of `count` things.
-struct Share {
-  int64_t first;
-  int64_t n;
-};
-Share share(const PolicyTeam& team, int64_t count) {
-  const int64_t first = count * team.i_thread / team.n_threads;
-  return {first, count * (team.i_thread + 1) / team.n_threads - first};
-}
-
-void team_product(const PackedProduct& product, const PolicyTeam& team) {
-  const Share panels = share(team, product.w.n_panels());
-  packed_product(product, panels.first, panels.n);
-}
-
 enum class BranchKind : uint8_t { kSelfAttention, kCrossAttention, kFeedForward };
 
 BranchKind branch_kind(const PolicyHparams& hp, int32_t b) {
@@ -54,22 +35,19 @@ struct Branch {
   const PolicyLayer& layer;
   const BranchCall& call;
   PolicyWorkspace& workspace;
-  const PolicyTeam& team;
 
   int64_t n_embd() const { return model.hparams.n_embd; }
   int64_t n_rows() const { return call.robots.n * model.hparams.n_rows(); }
-  float* normed() const { return workspace.normed(team.i_thread); }
 };
 
 void self_heads(const Branch& b) {
   const PolicyHparams& hp = b.model.hparams;
   const int64_t d = hp.n_embd;
   const int64_t n_embd_head = hp.n_embd_head();
-  const Share heads = share(b.team, b.call.robots.n * hp.n_head);
-  for (int64_t i = heads.first; i < heads.first + heads.n; ++i) {
+  for (int64_t i = 0; i < b.call.robots.n * hp.n_head; ++i) {
     const int64_t row = i / hp.n_head * hp.n_rows();
     const int64_t column = i % hp.n_head * n_embd_head;
-    const float* q = b.workspace.wide() + row * 3 * d + column;
+    const float* q = b.workspace.wide.data() + row * 3 * d + column;
     chunk_attention({.q = q,
                      .k = q + d,
                      .v = q + 2 * d,
@@ -78,49 +56,42 @@ void self_heads(const Branch& b) {
                      .n_embd_head = n_embd_head,
                      .scale = 1.0F / std::sqrt(static_cast<float>(n_embd_head)),
                      .is_causal = hp.is_causal,
-                     .out = b.workspace.mixed() + row * d + column,
+                     .out = b.workspace.mixed.data() + row * d + column,
                      .out_row = d},
-                    b.workspace.scratch(b.team.i_thread));
+                    b.workspace.kernels.data());
   }
 }
 
 void self_attention(const Branch& b) {
   const int64_t d = b.n_embd();
-  // Every thread norms all rows for itself: that takes less time than waiting for the others.
-  layer_norm(b.layer.norm_self, b.call.h, b.n_rows(), b.normed());
-  team_product({.w = b.layer.qkv,
-                .bias = b.layer.qkv_bias,
-                .x = b.normed(),
-                .x_row = d,
-                .n_rows = b.n_rows(),
-                .y = b.workspace.wide(),
-                .y_row = 3 * d},
-               b.team);
-  b.team.wait();
+  layer_norm(b.layer.norm_self, b.call.h, b.n_rows(), b.workspace.normed.data());
+  packed_product({.w = b.layer.qkv,
+                  .bias = b.layer.qkv_bias,
+                  .x = b.workspace.normed.data(),
+                  .x_row = d,
+                  .n_rows = b.n_rows(),
+                  .y = b.workspace.wide.data(),
+                  .y_row = 3 * d});
   self_heads(b);
-  b.team.wait();
-  team_product({.w = b.layer.self_out,
-                .bias = b.layer.self_out_bias,
-                .x = b.workspace.mixed(),
-                .x_row = d,
-                .n_rows = b.n_rows(),
-                .y = b.call.out,
-                .y_row = d},
-               b.team);
+  packed_product({.w = b.layer.self_out,
+                  .bias = b.layer.self_out_bias,
+                  .x = b.workspace.mixed.data(),
+                  .x_row = d,
+                  .n_rows = b.n_rows(),
+                  .y = b.call.out,
+                  .y_row = d});
 }
 
 void cross_attention(const Branch& b, const PolicyMemory& memory, int32_t il) {
   const PolicyHparams& hp = b.model.hparams;
   const int64_t d = hp.n_embd;
   const int64_t n_obs = hp.n_obs_steps;
+  const int64_t n_values = hp.n_horizon * d;  // of a robot
   const FoldedMemory time = folded_memory(hp, b.model.time_row(b.call.timestep, il), 1);
-  const Share rows = share(b.team, b.n_rows());
-  const int64_t end = rows.first + rows.n;
-  for (int64_t row = rows.first; row < end;) {
-    const int64_t robot = row / hp.n_horizon;
-    const int64_t n = std::min((robot + 1) * hp.n_horizon, end) - row;
+  float* normed = b.workspace.normed.data();
+  for (int64_t robot = 0; robot < b.call.robots.n; ++robot) {
     const int64_t at = il * memory.n_robots + b.call.robots.first + robot;
-    layer_norm(b.layer.norm_cross, b.call.h + row * d, n, b.normed());
+    layer_norm(b.layer.norm_cross, b.call.h + robot * n_values, hp.n_horizon, normed);
     folded_attention({.n_embd = d,
                       .n_head = hp.n_head,
                       .is_causal = hp.is_causal,
@@ -128,51 +99,44 @@ void cross_attention(const Branch& b, const PolicyMemory& memory, int32_t il) {
                       .observations = folded_memory(
                           hp, memory.folded.data() + at * FoldedRows::size(hp, n_obs), n_obs),
                       .bias = b.layer.cross_out_bias,
-                      .x = b.normed(),
-                      .first_row = row % hp.n_horizon,
-                      .n_rows = n,
-                      .out = b.call.out + row * d},
-                     b.workspace.scratch(b.team.i_thread));
-    row += n;
+                      .x = normed,
+                      .n_rows = hp.n_horizon,
+                      .out = b.call.out + robot * n_values},
+                     b.workspace.kernels.data());
   }
 }
 
 void feed_forward(const Branch& b) {
   const int64_t d = b.n_embd();
-  layer_norm(b.layer.norm_ff, b.call.h, b.n_rows(), b.normed());
-  team_product({.w = b.layer.linear1,
-                .bias = b.layer.linear1_bias,
-                .x = b.normed(),
-                .x_row = d,
-                .n_rows = b.n_rows(),
-                .y = b.workspace.wide(),
-                .y_row = 4 * d,
-                .result = PackedResult::kGelu},
-               b.team);
-  b.team.wait();
-  team_product({.w = b.layer.linear2,
-                .bias = b.layer.linear2_bias,
-                .x = b.workspace.wide(),
-                .x_row = 4 * d,
-                .n_rows = b.n_rows(),
-                .y = b.call.out,
-                .y_row = d},
-               b.team);
+  layer_norm(b.layer.norm_ff, b.call.h, b.n_rows(), b.workspace.normed.data());
+  packed_product({.w = b.layer.linear1,
+                  .bias = b.layer.linear1_bias,
+                  .x = b.workspace.normed.data(),
+                  .x_row = d,
+                  .n_rows = b.n_rows(),
+                  .y = b.workspace.wide.data(),
+                  .y_row = 4 * d,
+                  .result = PackedResult::kGelu});
+  packed_product({.w = b.layer.linear2,
+                  .bias = b.layer.linear2_bias,
+                  .x = b.workspace.wide.data(),
+                  .x_row = 4 * d,
+                  .n_rows = b.n_rows(),
+                  .y = b.call.out,
+                  .y_row = d});
 }
 
 }  // namespace
 
-PolicyWorkspace::PolicyWorkspace(const PolicyTransformerModel& model, int64_t n_robots,
-                                 int32_t n_threads)
-    : n_normed_(whole_lines(n_robots * model.hparams.n_rows() * model.hparams.n_embd)),
-      n_wide_(4 * n_normed_) {
+PolicyWorkspace::PolicyWorkspace(const PolicyTransformerModel& model, int64_t n_robots) {
   const PolicyHparams& hp = model.hparams;
-  const int64_t n_scratch =
-      std::max(chunk_attention_scratch(hp.n_rows(), hp.n_embd_head()),
-               folded_attention_scratch(hp.n_embd, hp.n_head, 1 + hp.n_obs_steps, hp.n_horizon));
-  n_own_ = n_normed_ + whole_lines(std::max<int64_t>(n_scratch, hp.n_embd)) + kLine;
-  own_.resize(n_own_ * n_threads);
-  shared_.resize(n_wide_ + n_normed_);
+  const int64_t n_values = n_robots * hp.n_rows() * hp.n_embd;
+  normed.resize(n_values);
+  wide.resize(4 * n_values);
+  mixed.resize(n_values);
+  kernels.resize(std::max<int64_t>(
+      {hp.n_embd, chunk_attention_scratch(hp.n_rows(), hp.n_embd_head()),
+       folded_attention_scratch(hp.n_embd, hp.n_head, 1 + hp.n_obs_steps, hp.n_horizon)}));
 }
 
 void remember_observations(const PolicyTransformerModel& model, std::span<const float> obs,
@@ -190,8 +154,7 @@ void remember_observations(const PolicyTransformerModel& model, std::span<const 
                   .x_row = hp.n_obs,
                   .n_rows = n_rows,
                   .y = rows.data(),
-                  .y_row = d},
-                 0, model.obs_embed.n_panels());
+                  .y_row = d});
   for (int64_t r = 0; r < n_rows; ++r) {
     const float* position = model.memory_positions + (1 + r % hp.n_obs_steps) * d;
     for (int64_t i = 0; i < d; ++i) rows[r * d + i] += position[i];
@@ -222,12 +185,12 @@ void embed_actions(const PolicyTransformerModel& model, const float* x, int64_t 
 }
 
 void branch(const PolicyTransformerModel& model, const BranchCall& call, const PolicyMemory& memory,
-            PolicyWorkspace& workspace, const PolicyTeam& team) {
+            PolicyWorkspace& workspace) {
   assert(call.b >= 0 && call.b < model.hparams.n_branches());
   assert(call.timestep >= 0 && call.timestep < model.noise.n_train_steps);
   assert(call.robots.first >= 0 && call.robots.first + call.robots.n <= memory.n_robots);
   const int32_t il = call.b / model.hparams.n_of_a_layer();
-  const Branch b{model, model.layers[il], call, workspace, team};
+  const Branch b{model, model.layers[il], call, workspace};
   switch (branch_kind(model.hparams, call.b)) {
     case BranchKind::kSelfAttention:
       self_attention(b);
@@ -238,7 +201,6 @@ void branch(const PolicyTransformerModel& model, const BranchCall& call, const P
     case BranchKind::kFeedForward:
       feed_forward(b);
   }
-  team.wait();
 }
 
 void predict(const PolicyTransformerModel& model, const float* h, int64_t n_robots, float* y) {
@@ -250,14 +212,12 @@ void predict(const PolicyTransformerModel& model, const float* h, int64_t n_robo
 }
 
 void reuse_step(const PolicyTransformerModel& model, const float* x, const float* sum,
-                int64_t n_robots, float* y, PolicyWorkspace& workspace, const PolicyTeam& team) {
+                int64_t n_robots, float* y, PolicyWorkspace& workspace) {
   const PolicyHparams& hp = model.hparams;
-  const Share robots = share(team, n_robots);
-  for (int64_t i = robots.first; i < robots.first + robots.n; ++i) {
+  for (int64_t i = 0; i < n_robots; ++i) {
     reuse_action_rows(model.action_rows, denoised_rows(hp, x, i), network_rows(hp, sum, i),
-                      hp.n_horizon, denoised_rows(hp, y, i), workspace.scratch(team.i_thread));
+                      hp.n_horizon, denoised_rows(hp, y, i), workspace.kernels.data());
   }
-  team.wait();
 }
 
 double branch_flops(const PolicyTransformerModel& model, int32_t b) {

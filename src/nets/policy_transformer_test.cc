@@ -9,7 +9,6 @@
 #include <numbers>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/mapped_file.h"
@@ -57,14 +56,13 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 
 std::vector<float> forward(const Model& model, const std::vector<float>& x, int32_t t,
                            const PolicyMemory& memory, RobotRange robots,
-                           PolicyWorkspace& workspace, const PolicyTeam& team = {}) {
+                           PolicyWorkspace& workspace) {
   std::vector<float> h(
       static_cast<size_t>(robots.n * model.hparams.n_rows() * model.hparams.n_embd));
-  static thread_local std::vector<float> own;
-  own.resize(h.size());
+  std::vector<float> own(h.size());
   embed_actions(model, x.data(), robots.n, t, h.data());
   for (int32_t b = 0; b < model.hparams.n_branches(); ++b) {
-    branch(model, {b, t, robots, h.data(), own.data()}, memory, workspace, team);
+    branch(model, {b, t, robots, h.data(), own.data()}, memory, workspace);
     for (size_t i = 0; i < h.size(); ++i) h[i] += own[i];
   }
   std::vector<float> y(x.size());
@@ -180,38 +178,24 @@ TEST(PolicyTransformer, OtherRobotsChangeNoBit) {
   }
 }
 
-TEST(PolicyTransformer, ATeamChangesNoBit) {
+TEST(PolicyTransformer, AReusedStepEqualsItsParts) {
   for (const char* path : {kTiny, kTinyEncoder, kDemo}) {
     const auto model = Model::load(path);
     const PolicyHparams& hp = model->hparams;
     const int64_t n_rows = 2 * hp.n_rows();
     const Robots robots(*model, 2);
-    const std::vector<float> sum(static_cast<size_t>(n_rows * hp.n_embd), 0.25F);
-    const auto run = [&](int32_t n_threads) {
-      PolicyWorkspace workspace(*model, 2, n_threads);
-      ThreadBarrier barrier;
-      std::vector<float> results;  // of every branch, then of a reused step
-      results.resize(hp.n_branches() * n_rows * hp.n_embd + std::ssize(robots.x));
-      std::vector<float> h(static_cast<size_t>(n_rows * hp.n_embd));
-      embed_actions(*model, robots.x.data(), 2, 12, h.data());
-      const auto work = [&](int32_t i_thread) {
-        const PolicyTeam team{i_thread, n_threads, &barrier};
-        for (int32_t b = 0; b < hp.n_branches(); ++b) {
-          branch(*model, {b, 12, {0, 2}, h.data(), results.data() + b * n_rows * hp.n_embd},
-                 robots.memory, workspace, team);
-        }
-        reuse_step(*model, robots.x.data(), sum.data(), 2,
-                   results.data() + hp.n_branches() * n_rows * hp.n_embd, workspace, team);
-      };
-      std::vector<std::thread> others;
-      for (int32_t i = 1; i < n_threads; ++i) others.emplace_back(work, i);
-      work(0);
-      for (std::thread& other : others) other.join();
-      return results;
-    };
-    const std::vector<float> alone = run(1);
-    EXPECT_EQ(run(2), alone);
-    EXPECT_EQ(run(3), alone);
+    std::vector<float> sum(static_cast<size_t>(n_rows * hp.n_embd));
+    std::mt19937 rng(6);
+    for (float& value : sum) value = std::normal_distribution<float>()(rng);
+    std::vector<float> h(sum.size());
+    embed_actions(*model, robots.x.data(), 2, 12, h.data());
+    for (size_t i = 0; i < h.size(); ++i) h[i] += sum[i];
+    std::vector<float> want(robots.x.size());
+    predict(*model, h.data(), 2, want.data());
+    PolicyWorkspace workspace(*model, 2);
+    std::vector<float> y(want.size());
+    reuse_step(*model, robots.x.data(), sum.data(), 2, y.data(), workspace);
+    EXPECT_EQ(y, want);
   }
 }
 

@@ -147,8 +147,7 @@ void folded(const FoldedAttention& a, float* scratch) {
   }
   wide_product({a.x, a.n_embd, 1}, a.n_rows, keys, n_padded, a.n_embd, n_padded, weights, n_padded,
                TileInto::kSum);
-  for (int64_t r = 0; r < a.n_rows; ++r)
-    memory_softmax(a, a.first_row + r, weights + r * n_padded, n_padded);
+  for (int64_t r = 0; r < a.n_rows; ++r) memory_softmax(a, r, weights + r * n_padded, n_padded);
   wide_product({weights, n_padded, 1}, a.n_rows, a.time.values, a.n_embd, n_time, a.n_embd, a.out,
                a.n_embd, TileInto::kSum);
   wide_product({weights + n_time, n_padded, 1}, a.n_rows, a.observations.values, a.n_embd,

@@ -40,8 +40,7 @@ struct FoldedAttention {
   FoldedMemory time;      // one row
   FoldedMemory observations;
   const float* bias = nullptr;  // [n_embd] of the output projection
-  const float* x = nullptr;     // [n_rows][n_embd], normed
-  int64_t first_row = 0;        // which row of the chunk the first one is
+  const float* x = nullptr;     // [n_rows][n_embd], normed; from the chunk's first row on
   int64_t n_rows = 0;
   float* out = nullptr;  // [n_rows][n_embd]
 };

@@ -209,9 +209,9 @@ void converted_product(const PackedProduct& p, Panel panel, int64_t first_out, c
   }
 }
 
-void product(const PackedProduct& p, int64_t first, int64_t n_panels) {
+void product(const PackedProduct& p) {
   const size_t panel_bytes = packed_bytes(p.w.type, p.w.n_in, kWidth);
-  for (int64_t i = first; i < first + n_panels; ++i) {
+  for (int64_t i = 0; i < p.w.n_panels(); ++i) {
     const std::byte* panel = p.w.panels + panel_bytes * i;
     // Parts of kDepth inputs follow each other, and panels and matrices do.
     const auto step = static_cast<int64_t>(panel_bytes) / p.w.n_in;
@@ -287,9 +287,7 @@ void pack_weights(ggml_type type, int64_t n_in, int64_t n_out, const std::byte* 
   }
 }
 
-void packed_product(const PackedProduct& product, int64_t first, int64_t n_panels) {
-  HWY_DYNAMIC_DISPATCH(product)(product, first, n_panels);
-}
+void packed_product(const PackedProduct& product) { HWY_DYNAMIC_DISPATCH(product)(product); }
 
 }  // namespace reprise
 #endif  // HWY_ONCE

@@ -35,7 +35,7 @@ enum class PackedResult : uint8_t {
 };
 
 // y = x W^T + bias. Every value is summed over the inputs in their order, beginning with the bias,
-// so that no row's bits depend on the other rows or on who computes which panel.
+// so that no row's bits depend on the other rows.
 struct PackedProduct {
   PackedWeights w;
   const float* bias = nullptr;  // [n_out], or null for none
@@ -47,7 +47,6 @@ struct PackedProduct {
   PackedResult result = PackedResult::kPlain;
 };
 
-// Writes the outputs of panels [first, first + n_panels).
-void packed_product(const PackedProduct& product, int64_t first, int64_t n_panels);
+void packed_product(const PackedProduct& product);
 
 }  // namespace reprise

@@ -64,8 +64,7 @@ struct Case {
   }
   std::vector<float> run(PackedResult result = PackedResult::kPlain) const {
     std::vector<float> y(static_cast<size_t>((n_out + 2) * n_rows), kUntouched);
-    const PackedProduct p = product(y.data(), result);
-    packed_product(p, 0, p.w.n_panels());
+    packed_product(product(y.data(), result));
     return y;
   }
   std::string text() const {
@@ -137,7 +136,7 @@ TEST(PackedProduct, TakesNoBias) {
     std::vector<float> y(static_cast<size_t>((c.n_out + 2) * c.n_rows), kUntouched);
     PackedProduct p = c.product(y.data());
     p.bias = nullptr;
-    packed_product(p, 0, p.w.n_panels());
+    packed_product(p);
     EXPECT_EQ(y, c.run());
   });
 }
@@ -160,8 +159,8 @@ TEST(PackedProduct, GeluIsThatOfThePlainResult) {
   }
 }
 
-// A row computed alone has the bits it has among others, whichever thread computes which panel.
-TEST(PackedProduct, RowsAndPanelsAreIndependent) {
+// A row computed alone has the bits it has among others.
+TEST(PackedProduct, RowsAreIndependent) {
   std::mt19937 rng(302);
   for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
     const Case c(type, 96, 100, 19, rng);
@@ -171,12 +170,10 @@ TEST(PackedProduct, RowsAndPanelsAreIndependent) {
       const std::vector<float> whole = c.run();
       std::vector<float> pieces(whole.size(), kUntouched);
       for (int64_t r = 0; r < c.n_rows; ++r) {
-        for (int64_t panel = 3; panel >= 0; --panel) {
-          PackedProduct p = c.product(pieces.data() + r * (c.n_out + 2));
-          p.x += r * p.x_row;
-          p.n_rows = 1;
-          packed_product(p, panel, 1);
-        }
+        PackedProduct p = c.product(pieces.data() + r * (c.n_out + 2));
+        p.x += r * p.x_row;
+        p.n_rows = 1;
+        packed_product(p);
       }
       EXPECT_EQ(pieces, whole);
     });

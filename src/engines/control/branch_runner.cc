@@ -60,7 +60,7 @@ void BranchRunner::run(std::span<const ActionDenoising> robots, const BranchObse
                     std::chrono::duration<double>(step_end - step_begin).count());
     step_begin = step_end;
   }
-  // Observations that an encoder denoised beside the actions are nobody's.
+  // An encoder's observations are not given back, and so not put in a last time.
   for (size_t i = 0; i < robots.size(); ++i) {
     for (int64_t t = 0; t < hp.n_horizon; ++t)
       std::copy_n(x_row(i, t), hp.n_action, robots[i].actions.begin() + t * hp.n_action);

@@ -16,7 +16,7 @@ struct CalibrationSubject {
   std::string sampler;             // SamplerSpec::text(): "ddim:steps=20"
   std::vector<int32_t> timesteps;  // [K], of each forward in order
   int32_t n_layers = 0;
-  int32_t n_of_a_layer = 3;  // branches; the model's hash tells a decoder from an encoder
+  int32_t n_of_a_layer = 3;  // branches; not in the file, for the hash says which form it is
 
   BranchShape shape() const {
     return {n_layers, static_cast<int32_t>(timesteps.size()), n_of_a_layer};

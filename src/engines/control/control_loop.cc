@@ -86,7 +86,7 @@ ControlLoop::ControlLoop(ChunkPlanner& planner, ControlOptions options)
       // A chunk that is late as a whole stands one step further on.
       queue_(shape_.n_action, shape_.n_usable() + 1),
       schedule_(options_.rate_hz, ControlTime(0)),
-      history_(static_cast<size_t>(shape_.n_obs_steps) * shape_.n_obs) {
+      seen_(shape_.n_obs_steps, shape_.n_obs) {
   report_.is_simulated = !options_.is_realtime;
   if (options_.is_realtime) {
     clock_ = std::make_unique<SteadyClock>();
@@ -120,13 +120,9 @@ int32_t ControlLoop::trigger() const {
   return std::max(shape_.n_usable() - shape_.n_action_steps - 1, n_expected_steps() - 1);
 }
 
-void ControlLoop::observe(const Environment& environment) {
-  std::shift_left(history_.begin(), history_.end(), shape_.n_obs);
-  environment.observe(std::span(history_).last(shape_.n_obs));
-}
-
 void ControlLoop::request(int64_t slot) {
-  PlanJob job{slot, history_, {}, seed_of(seed_, n_chunks_++)};
+  const std::span<const float> seen = seen_.values();
+  PlanJob job{slot, {seen.begin(), seen.end()}, {}, seed_of(seed_, n_chunks_++)};
   if (options_.mode == ControlMode::kAsyncInpaint) {
     const int32_t n_bound = std::min(n_expected_steps(), shape_.n_usable() - 1);
     for (int64_t s = slot; s < slot + n_bound; ++s) {
@@ -183,8 +179,8 @@ bool ControlLoop::tick(Environment& environment, int64_t slot, const ControlEven
   if (const std::optional<FinishedPlan> plan = worker_->take()) {
     receive(*plan, std::max(slot, schedule_.first_after(plan->finished + kExecLatency)));
   }
-  if (slot > 0) observe(environment);
-  check_finite(std::span(history_).last(shape_.n_obs), "number of the observation,", slot);
+  if (slot > 0) seen_.observe(environment);
+  check_finite(seen_.newest(), "number of the observation,", slot);
   const bool waits = is_sync && queue_.n_remaining() == 0;
   if (waits && !plan_and_wait(slot, events.is_cancelled)) return false;
 
@@ -217,9 +213,8 @@ EpisodeResult ControlLoop::run(Environment& environment, uint64_t seed, int64_t 
   held_.clear();
   seed_ = seed;
   n_chunks_ = 0;
-  // What there was before the first observation looked the same.
-  for (int32_t i = 0; i < shape_.n_obs_steps; ++i) observe(environment);
-  check_finite(history_, "number of the observation,", 0);
+  seen_.begin(environment);
+  check_finite(seen_.values(), "number of the observation,", 0);
   EpisodeResult result;
   result.was_cancelled = !plan_and_wait(0, events.is_cancelled);
   const ControlTime start = clock_->now();

@@ -14,6 +14,7 @@
 #include "engines/control/control_clock.h"
 #include "engines/control/control_report.h"
 #include "engines/control/environment.h"
+#include "engines/control/observation_history.h"
 #include "engines/control/plan_worker.h"
 
 namespace reprise {
@@ -85,7 +86,6 @@ class ControlLoop {
   const ControlReport& report() const { return report_; }
 
  private:
-  void observe(const Environment& environment);
   void request(int64_t slot);
   // False when cancelled first.
   bool plan_and_wait(int64_t slot, const IsCancelled& is_cancelled);
@@ -104,9 +104,9 @@ class ControlLoop {
   ActionQueue queue_;
   ControlSchedule schedule_;
   std::deque<ControlTime> recent_latencies_;
-  std::vector<float> history_;  // [n_obs_steps][n_obs], oldest first
-  std::vector<float> held_;     // the last action, [n_action]; empty before the first
-  std::vector<float> coming_;   // scratch of planned()
+  ObservationHistory seen_;
+  std::vector<float> held_;    // the last action, [n_action]; empty before the first
+  std::vector<float> coming_;  // scratch of planned()
   uint64_t seed_ = 0;
   int64_t n_chunks_ = 0;  // of this episode
 };

@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 #include "engines/control/action_noise.h"
-#include "engines/pusht/coverage.h"
-#include "engines/pusht/legacy_reset.h"
+#include "engines/control/observation_history.h"
+#include "engines/control/pusht_environment.h"
 #include "engines/pusht/observation.h"
 
 namespace reprise {
@@ -17,40 +17,36 @@ namespace {
 class Player {
  public:
   Player(uint32_t seed, const PolicyHparams& hparams)
-      : world_(legacy_state(seed)), episode_{.seed = seed} {
-    const auto seen = observation(world_.state());
-    // At the beginning nothing older is known than what is seen then.
-    for (int32_t i = 0; i < hparams.n_obs_steps; ++i)
-      obs_.insert(obs_.end(), seen.begin(), seen.end());
+      : environment_(seed),
+        seen_(hparams.n_obs_steps, environment_.n_obs()),
+        episode_{.seed = seed} {
+    seen_.begin(environment_);
   }
 
   bool is_over(int32_t n_max_steps) const {
     return episode_.is_solved || episode_.n_steps >= n_max_steps;
   }
-  std::span<const float> obs() const { return obs_; }
+  std::span<const float> obs() const { return seen_.values(); }
   const PushtEpisode& episode() const { return episode_; }
   ChunkRequest request() const {
-    return {.obs = obs_, .seed = seed_of(episode_.seed, episode_.n_chunks)};
+    return {.obs = obs(), .seed = seed_of(episode_.seed, episode_.n_chunks)};
   }
 
   // Up to the episode's end.
   void carry_out(std::span<const float> actions, int32_t n_max_steps) {
     ++episode_.n_chunks;
     for (size_t i = 0; i < actions.size() && !is_over(n_max_steps); i += kPushtAction) {
-      world_.control({actions[i], actions[i + 1]});
+      environment_.apply(actions.subspan(i, kPushtAction));
+      seen_.observe(environment_);
       ++episode_.n_steps;
-      const double covered = coverage(world_.state());
-      episode_.score = std::max(episode_.score, pusht_reward(covered));
-      episode_.is_solved = is_solved(covered);
-      const auto seen = observation(world_.state());
-      std::copy(obs_.begin() + kPushtObservation, obs_.end(), obs_.begin());
-      std::ranges::copy(seen, obs_.end() - kPushtObservation);
+      episode_.score = environment_.score();
+      episode_.is_solved = environment_.is_done();
     }
   }
 
  private:
-  PushtWorld world_;
-  std::vector<float> obs_;  // [To][Do], oldest first
+  PushtEnvironment environment_;
+  ObservationHistory seen_;
   PushtEpisode episode_;
 };
 
