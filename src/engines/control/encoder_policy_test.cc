@@ -118,8 +118,8 @@ std::vector<float> plain_actions(const std::vector<float>& obs, const std::vecto
 
 TEST_F(EncoderPolicyTest, EqualsThePlainLoopToTheBitWhenAllIsComputed) {
   // Powers of two normalise to the same bits whether or not a multiply-add is fused.
-  std::vector<float> obs;
-  for (int i = 0; i < 15; ++i) obs.push_back(std::ldexp(i % 2 == 0 ? 1.0F : -1.0F, -(i % 4)));
+  std::vector<float> obs(15);
+  for (int i = 0; i < 15; ++i) obs[i] = std::ldexp(i % 2 == 0 ? 1.0F : -1.0F, -(i % 4));
   const auto want = plain_actions(obs, noise_);
   for (const ReuseOrder order : {ReuseOrder::kSequential, ReuseOrder::kRunSums}) {
     EXPECT_EQ(make({kShape, true}, order).act({.obs = obs, .noise = noise_}).actions, want);

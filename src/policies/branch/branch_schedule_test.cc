@@ -39,8 +39,8 @@ TEST(BranchShape, NamesTheBranchesOfDecodersAndEncoders) {
   const BranchShape decoder{.n_layers = 2, .n_steps = 1};
   const BranchShape encoder{.n_layers = 2, .n_steps = 1, .n_of_a_layer = 2};
   const auto names = [](const BranchShape& shape) {
-    std::vector<std::string> all;
-    for (int32_t b = 0; b < shape.n_branches(); ++b) all.push_back(shape.name_of(b));
+    std::vector<std::string> all(shape.n_branches());
+    for (int32_t b = 0; b < shape.n_branches(); ++b) all[b] = shape.name_of(b);
     return all;
   };
   EXPECT_THAT(names(decoder), ElementsAre("self attention of layer 0", "cross attention of layer 0",
