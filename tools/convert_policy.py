@@ -5,7 +5,7 @@
     convert_policy.py latest.ckpt OUT.gguf --trust
 
 CHECKPOINT is a safetensors file with the names of the reference's state dict ('model.' and 'normalizer.params_dict.') and
-the sizes in its metadata (at least n_head and n_action_steps), or the reference's own .ckpt. A .ckpt is a Python pickle:
+the sizes in its metadata (at least n_head and n_action_steps, of an encoder n_obs_steps, too), or the reference's own .ckpt. A .ckpt is a Python pickle:
 reading it EXECUTES CODE FROM THE FILE. Do that only with files of people you trust, and say so with --trust.
 
     python3 -m venv .venv && .venv/bin/pip install numpy gguf==0.19.0     # and torch dill, for .ckpt
@@ -14,8 +14,8 @@ reading it EXECUTES CODE FROM THE FILE. Do that only with files of people you tr
 Matrices of the layers and of the condition encoder take --type, the other tensors F16 where --type f16 or q8_0 loses
 nothing by it, else F32.
 
-Refused, with the reason: forms other than the decoder with time and observations as conditions and n_cond_layers = 0,
-missing, misshapen or unknown tensors, values that are no finite numbers, a normaliser that cannot be undone, other noise
+Refused, with the reason: forms other than the decoder with time and observations as conditions and n_cond_layers = 0, and
+the encoder without any conditions; missing, misshapen or unknown tensors, values that are no finite numbers, a normaliser that cannot be undone, other noise
 schedules than squaredcos_cap_v2, predictions other than epsilon and sample.
 """
 
@@ -57,7 +57,8 @@ def boolean(path: pathlib.Path, metadata: dict[str, str], key: str) -> bool:
     return text == "true"
 
 
-def read_safetensors(path: pathlib.Path, n_head: int | None, n_action_steps: int | None) -> Policy:
+def read_safetensors(path: pathlib.Path, n_head: int | None, n_action_steps: int | None,
+                     n_obs_steps: int | None = None) -> Policy:
     found = safetensors_file.read_files([path])
     metadata = safetensors_file.read_metadata(path)
     tensors = {policy_checkpoint.own_name(name): tensor.values() for name, tensor in found.items()}
@@ -65,9 +66,11 @@ def read_safetensors(path: pathlib.Path, n_head: int | None, n_action_steps: int
     if len(tensors) < len([name for name in found if policy_checkpoint.own_name(name) not in IGNORED]):
         raise PolicyError(f"{path}: a tensor is there with and without 'model.'; save one")
     shapes = {name: values.shape for name, values in tensors.items()}
+    if policy_checkpoint.is_encoder_only(shapes):
+        n_obs_steps = integer(path, metadata, "n_obs_steps", n_obs_steps)
     sizes = policy_checkpoint.sizes_of(path, shapes, integer(path, metadata, "n_head", n_head),
                                        integer(path, metadata, "n_action_steps", n_action_steps),
-                                       boolean(path, metadata, "causal_attn"))
+                                       boolean(path, metadata, "causal_attn"), n_obs_steps)
     for key in ("n_layer", "n_emb", "horizon", "n_obs_steps"):
         if key in metadata and integer(path, metadata, key, None) != getattr(sizes, key):
             raise PolicyError(f"{path}: the metadata say {key} = {metadata[key]}, the tensors {getattr(sizes, key)}")
@@ -110,7 +113,7 @@ def add_description(writer: gguf.GGUFWriter, policy: Policy, about: dict[str, ob
                        ("action_dim", sizes.action_dim), ("scheduler.train_steps", noise.num_train_timesteps)):
         writer.add_uint32(f"dp.{key}", value)
     writer.add_bool("dp.causal", sizes.causal)
-    writer.add_bool("dp.encoder_only", False)
+    writer.add_bool("dp.encoder_only", sizes.encoder_only)
     writer.add_string("dp.scheduler.beta_schedule", noise.beta_schedule)
     writer.add_string("dp.scheduler.prediction_type", noise.prediction_type)
     writer.add_bool("dp.scheduler.clip_sample", noise.clip_sample)
@@ -155,6 +158,7 @@ def main() -> int:
     parser.add_argument("--trust", action="store_true", help="read a .ckpt, which executes code from the file")
     parser.add_argument("--n-head", type=int, metavar="N", help="where the checkpoint does not say it")
     parser.add_argument("--n-action-steps", type=int, metavar="N", help="actions executed of a chunk, likewise")
+    parser.add_argument("--n-obs-steps", type=int, metavar="N", help="observations seen, likewise, without a decoder")
     parser.add_argument("--env", help="environment that the policy was trained in (pusht)")
     parser.add_argument("--control-hz", type=float, default=10.0, metavar="HZ", help="actions a second (default: %(default)s)")
     parser.add_argument("--observation", help="what an observation is, for the file's metadata")
@@ -165,9 +169,9 @@ def main() -> int:
              if getattr(args, key) is not None}
     try:
         if args.checkpoint.suffix == ".safetensors":
-            policy = read_safetensors(args.checkpoint, args.n_head, args.n_action_steps)
+            policy = read_safetensors(args.checkpoint, args.n_head, args.n_action_steps, args.n_obs_steps)
         elif args.trust:
-            policy = torch_checkpoint.read(args.checkpoint, args.n_head, args.n_action_steps)
+            policy = torch_checkpoint.read(args.checkpoint, args.n_head, args.n_action_steps, args.n_obs_steps)
         else:
             raise PolicyError(f"{args.checkpoint}: reading a file other than safetensors executes code from it; if you trust "
                               "whoever made it, add --trust")

@@ -28,6 +28,7 @@ import torch_checkpoint
 from policy_checkpoint import PolicyError
 
 TINY = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/control/policy-tiny.safetensors"
+TINY_ENCODER = TINY.with_name("policy-tiny-encoder.safetensors")
 ABOUT = {"name": "tiny", "env": "pusht", "control_hz": 20.0, "observation": "five numbers"}
 
 
@@ -45,13 +46,16 @@ def node(value: object) -> Node:
 
 
 class ConvertPolicy(unittest.TestCase):
+    def take(self, path: pathlib.Path):
+        self.tensors = {name: tensor.values().copy() for name, tensor in safetensors_file.read_files([path]).items()}
+        self.metadata = safetensors_file.read_metadata(path)
+
     def setUp(self):
         self.place = tempfile.TemporaryDirectory()
         self.addCleanup(self.place.cleanup)
         self.root = pathlib.Path(self.place.name)
         self.out = self.root / "out.gguf"
-        self.tensors = {name: tensor.values().copy() for name, tensor in safetensors_file.read_files([TINY]).items()}
-        self.metadata = safetensors_file.read_metadata(TINY)
+        self.take(TINY)
 
     def convert(self, kind: str = "f32") -> gguf.GGUFReader:
         path = self.root / "policy.safetensors"
@@ -85,6 +89,17 @@ class ConvertPolicy(unittest.TestCase):
                   "dp.scheduler.variance_type": "fixed_small", "dp.env": "pusht", "dp.control_hz": 20.0,
                   "dp.observation": "five numbers"}
         self.assertEqual({key: fields.get(key) for key in wanted}, wanted)
+
+    def test_takes_the_form_without_a_decoder(self):
+        self.take(TINY_ENCODER)
+        self.test_keeps_every_value()
+        fields = {key: field.contents() for key, field in gguf.GGUFReader(self.out).fields.items()}
+        wanted = {"dp.encoder_only": True, "dp.horizon": 6, "dp.n_obs_steps": 3, "dp.obs_dim": 5, "dp.action_dim": 3,
+                  "dp.n_layer": 2}
+        self.assertEqual({key: fields.get(key) for key in wanted}, wanted)
+        self.out.unlink()
+        self.metadata.pop("n_obs_steps")
+        self.assert_refused("--n-obs-steps")
 
     def test_rounds_the_layers_matrices_alone(self):
         for kind, wanted in (("f16", gguf.GGMLQuantizationType.F16), ("q8_0", gguf.GGMLQuantizationType.Q8_0)):

@@ -27,6 +27,16 @@ class Sizes:
     obs_dim: int
     action_dim: int
     causal: bool = True
+    encoder_only: bool = False  # no decoder: observations stand beside the actions, the time before them
+
+    @property
+    def n_channels(self) -> int:
+        """Values of a row that is denoised."""
+        return self.action_dim + (self.obs_dim if self.encoder_only else 0)
+
+    @property
+    def n_rows(self) -> int:
+        return self.horizon + (1 if self.encoder_only else 0)
 
     def check(self, path: pathlib.Path) -> None:
         for name in ("n_layer", "n_head", "n_emb", "horizon", "n_obs_steps", "n_action_steps", "obs_dim", "action_dim"):
@@ -81,41 +91,55 @@ def own_name(name: str) -> str:
     return name
 
 
+def is_encoder_only(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    return "encoder.layers.0.linear1.weight" in shapes and "decoder.layers.0.linear1.weight" not in shapes
+
+
 def sizes_of(path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], n_head: int, n_action_steps: int,
-             causal: bool) -> Sizes:
-    """The other sizes stand in the tensors' shapes."""
-    if any(name.startswith("encoder.layers.") for name in shapes):
-        raise PolicyError(f"{path}: has 'encoder.layers.*': a transformer over the conditions (n_cond_layers) and the form "
-                          "without a decoder are not supported; take a policy with n_cond_layers = 0 and time_as_cond")
-    for name, n_dims in (("input_emb.weight", 2), ("cond_obs_emb.weight", 2), ("pos_emb", 3), ("cond_pos_emb", 3)):
+             causal: bool, n_obs_steps: int | None = None) -> Sizes:
+    """The other sizes stand in the tensors' shapes; n_obs_steps for the form without a decoder, where none tells it."""
+    encoder_only = is_encoder_only(shapes)
+    if not encoder_only and any(name.startswith("encoder.layers.") for name in shapes):
+        raise PolicyError(f"{path}: has 'encoder.layers.*': a transformer over the conditions (n_cond_layers) is not supported; "
+                          "take a policy with n_cond_layers = 0")
+    needed = (("norm.action.scale", 1),) if encoder_only else (("cond_obs_emb.weight", 2), ("cond_pos_emb", 3))
+    for name, n_dims in (("input_emb.weight", 2), ("pos_emb", 3), *needed):
         if len(shapes.get(name, ())) != n_dims:
-            raise PolicyError(f"{path}: tensor '{name}' with {n_dims} dimensions is missing: is no transformer policy with "
-                              "conditions")
+            raise PolicyError(f"{path}: tensor '{name}' with {n_dims} dimensions is missing: is no transformer policy")
     n_layer = 0
-    while f"decoder.layers.{n_layer}.linear1.weight" in shapes:
+    while f"{'encoder' if encoder_only else 'decoder'}.layers.{n_layer}.linear1.weight" in shapes:
         n_layer += 1
-    n_emb, action_dim = shapes["input_emb.weight"]
-    return Sizes(n_layer, n_head, n_emb, shapes["pos_emb"][1], shapes["cond_pos_emb"][1] - 1, n_action_steps,
-                 shapes["cond_obs_emb.weight"][1], action_dim, causal)
+    n_emb, n_channels = shapes["input_emb.weight"]
+    n_rows = shapes["pos_emb"][1]
+    if encoder_only:
+        action_dim = shapes["norm.action.scale"][0]
+        return Sizes(n_layer, n_head, n_emb, n_rows - 1, n_obs_steps, n_action_steps, n_channels - action_dim, action_dim, causal,
+                     encoder_only)
+    return Sizes(n_layer, n_head, n_emb, n_rows, shapes["cond_pos_emb"][1] - 1, n_action_steps,
+                 shapes["cond_obs_emb.weight"][1], n_channels, causal)
 
 
 def expected_tensors(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """Every tensor of the network and of its normaliser, in the order of computation."""
     d, n_ff = sizes.n_emb, 4 * sizes.n_emb
-    wanted = {"cond_obs_emb.weight": (d, sizes.obs_dim), "cond_obs_emb.bias": (d,),
-              "cond_pos_emb": (1, 1 + sizes.n_obs_steps, d), "encoder.0.weight": (n_ff, d), "encoder.0.bias": (n_ff,),
-              "encoder.2.weight": (d, n_ff), "encoder.2.bias": (d,), "input_emb.weight": (d, sizes.action_dim),
-              "input_emb.bias": (d,), "pos_emb": (1, sizes.horizon, d)}
+    wanted = {}
+    if not sizes.encoder_only:
+        wanted = {"cond_obs_emb.weight": (d, sizes.obs_dim), "cond_obs_emb.bias": (d,),
+                  "cond_pos_emb": (1, 1 + sizes.n_obs_steps, d), "encoder.0.weight": (n_ff, d), "encoder.0.bias": (n_ff,),
+                  "encoder.2.weight": (d, n_ff), "encoder.2.bias": (d,)}
+    wanted |= {"input_emb.weight": (d, sizes.n_channels), "input_emb.bias": (d,), "pos_emb": (1, sizes.n_rows, d)}
+    attentions = ("self_attn",) if sizes.encoder_only else ("self_attn", "multihead_attn")
+    last_norm = f"norm{1 + len(attentions)}"
     for i in range(sizes.n_layer):
         layer = {}
-        for norm, attention in (("norm1", "self_attn"), ("norm2", "multihead_attn")):
+        for norm, attention in zip(("norm1", "norm2"), attentions):
             layer |= {f"{norm}.weight": (d,), f"{norm}.bias": (d,), f"{attention}.in_proj_weight": (3 * d, d),
                       f"{attention}.in_proj_bias": (3 * d,), f"{attention}.out_proj.weight": (d, d),
                       f"{attention}.out_proj.bias": (d,)}
-        layer |= {"norm3.weight": (d,), "norm3.bias": (d,), "linear1.weight": (n_ff, d), "linear1.bias": (n_ff,),
+        layer |= {f"{last_norm}.weight": (d,), f"{last_norm}.bias": (d,), "linear1.weight": (n_ff, d), "linear1.bias": (n_ff,),
                   "linear2.weight": (d, n_ff), "linear2.bias": (d,)}
-        wanted |= {f"decoder.layers.{i}.{name}": shape for name, shape in layer.items()}
-    wanted |= {"ln_f.weight": (d,), "ln_f.bias": (d,), "head.weight": (sizes.action_dim, d), "head.bias": (sizes.action_dim,)}
+        wanted |= {f"{'encoder' if sizes.encoder_only else 'decoder'}.layers.{i}.{name}": shape for name, shape in layer.items()}
+    wanted |= {"ln_f.weight": (d,), "ln_f.bias": (d,), "head.weight": (sizes.n_channels, d), "head.bias": (sizes.n_channels,)}
     for kind, n in (("obs", sizes.obs_dim), ("action", sizes.action_dim)):
         wanted |= {f"norm.{kind}.{name}": (n,) for name in ("scale", "offset", "min", "max")}
     return wanted

@@ -1,6 +1,7 @@
 """The network of Diffusion Policy's transformer form in PyTorch, written anew with the reference's names.
 
-Source: Diffusion Policy (arXiv 2303.04137), `TransformerForDiffusion` with time_as_cond, obs_as_cond and n_cond_layers = 0.
+Source: Diffusion Policy (arXiv 2303.04137), `TransformerForDiffusion` with time_as_cond, obs_as_cond and n_cond_layers = 0;
+and its form without conditions, an encoder alone.
 """
 
 import dataclasses
@@ -69,3 +70,28 @@ class TransformerForDiffusion(torch.nn.Module):
         h = self.input_emb(sample) + self.pos_emb
         h = self.decoder(tgt=h, memory=memory, tgt_mask=self.mask, memory_mask=self.memory_mask)
         return self.head(self.ln_f(h))
+
+
+class TransformerEncoderForDiffusion(torch.nn.Module):
+    """The time is a token before the others, and a row's observation stands beside its action."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        torch.backends.mha.set_fastpath_enabled(False)  # it would pass by the hooks on the layers' parts
+        self.sizes = sizes
+        n_emb, n_channels = sizes.n_emb, sizes.action_dim + sizes.obs_dim
+        self.time_emb = TimeEmbedding(n_emb)
+        self.input_emb = torch.nn.Linear(n_channels, n_emb)
+        self.pos_emb = torch.nn.Parameter(torch.zeros(1, sizes.horizon + 1, n_emb))
+        layer = torch.nn.TransformerEncoderLayer(n_emb, sizes.n_head, 4 * n_emb, dropout=0.0, activation="gelu",
+                                                 batch_first=True, norm_first=True)
+        self.encoder = torch.nn.TransformerEncoder(layer, sizes.n_layer, enable_nested_tensor=False)
+        self.ln_f = torch.nn.LayerNorm(n_emb)
+        self.head = torch.nn.Linear(n_emb, n_channels)
+        row = torch.arange(sizes.horizon + 1)[:, None]
+        self.register_buffer("mask", torch.where(row >= row.T, 0.0, float("-inf")))
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """sample: [batch, horizon, action_dim + obs_dim]; timestep: [batch]."""
+        h = torch.cat((self.time_emb(timestep)[:, None], self.input_emb(sample)), dim=1) + self.pos_emb
+        return self.head(self.ln_f(self.encoder(h, mask=self.mask)[:, 1:]))

@@ -9,7 +9,7 @@ import types
 
 import numpy
 
-from policy_checkpoint import IGNORED, Noise, Policy, PolicyError, own_name, sizes_of
+from policy_checkpoint import IGNORED, Noise, Policy, PolicyError, is_encoder_only, own_name, sizes_of
 
 
 class Placeholder:
@@ -63,8 +63,8 @@ def config_value(path: pathlib.Path, config: object, *keys: str) -> object:
     return config
 
 
-def read(path: pathlib.Path, n_head: int | None, n_action_steps: int | None) -> Policy:
-    """Runs code of the file. n_head, n_action_steps: instead of the configuration's. Throws PolicyError."""
+def read(path: pathlib.Path, n_head: int | None, n_action_steps: int | None, n_obs_steps: int | None = None) -> Policy:
+    """Runs code of the file. The numbers: instead of the configuration's. Throws PolicyError."""
     try:
         import dill
         import torch
@@ -91,5 +91,7 @@ def read(path: pathlib.Path, n_head: int | None, n_action_steps: int | None) -> 
     scheduler = policy.get("noise_scheduler", {}) if isinstance(policy, dict) else {}
     known = {field: scheduler[field] for field in Noise.__dataclass_fields__ if field in scheduler}
     shapes = {name: tuple(values.shape) for name, values in tensors.items()}
-    sizes = sizes_of(path, shapes, n_head, n_action_steps, bool(model.get("causal_attn", True)))
+    if n_obs_steps is None and is_encoder_only(shapes):
+        n_obs_steps = config_value(path, policy, "n_obs_steps")
+    sizes = sizes_of(path, shapes, n_head, n_action_steps, bool(model.get("causal_attn", True)), n_obs_steps)
     return Policy(path, sizes, Noise(**known), {name: numpy.ascontiguousarray(v) for name, v in tensors.items()})

@@ -69,6 +69,7 @@ void print_json(const PolicyFile& file) {
                       {"n_obs", hp.n_obs},
                       {"n_action", hp.n_action},
                       {"is_causal", hp.is_causal},
+                      {"is_encoder_only", hp.is_encoder_only},
                       {"noise",
                        {{"n_train_steps", file.noise.n_train_steps},
                         {"beta_schedule", file.noise.beta_schedule},
@@ -104,9 +105,10 @@ void print_facts(const PolicyFile& file) {
       {"kind", fmt::format("robot policy for {} at {:g} Hz; run it: reprise control {}",
                            file.env.empty() ? "no known environment" : printable(file.env),
                            file.control_hz, file.name.empty() ? file.path : printable(file.name))});
-  facts.add({"layers", fmt::format("n_layer {}, n_embd {}, n_head {}, {}", hp.n_layer,
-                                   format_count(hp.n_embd), hp.n_head,
-                                   hp.is_causal ? "causal" : "not causal")});
+  facts.add({"layers",
+             fmt::format("n_layer {}, n_embd {}, n_head {}, {}{}", hp.n_layer,
+                         format_count(hp.n_embd), hp.n_head, hp.is_causal ? "causal" : "not causal",
+                         hp.is_encoder_only ? ", without a decoder" : "")});
   facts.add({"sees", fmt::format("{} observations of {} values", hp.n_obs_steps, hp.n_obs)});
   facts.add({"predicts", fmt::format("{} actions of {} values, {} of them executed", hp.n_horizon,
                                      hp.n_action, hp.n_action_steps)});

@@ -10,17 +10,11 @@
 
 namespace reprise {
 
-void check_policy_form(const std::string& path, const std::string& form, bool is_encoder_only) {
+void check_policy_form(const std::string& path, const std::string& form) {
   if (form != "transformer") {
     throw Error(fmt::format(
         "{}: dp.arch is '{}'; transformer policies are built in, convolutional ones are not", path,
         printable(form)));
-  }
-  if (is_encoder_only) {
-    throw Error(
-        fmt::format("{}: dp.encoder_only: the form without a decoder is not built in; take a "
-                    "policy trained with time_as_cond and obs_as_cond",
-                    path));
   }
 }
 

@@ -105,14 +105,14 @@ AffineChannels take_channels(const std::string& path, RawTensors& tensors, const
   return channels;
 }
 
-void refuse_rest(const std::string& path, const RawTensors& rest) {
+void refuse_rest(const std::string& path, const PolicyHparams& hp, const RawTensors& rest) {
   for (const auto& [name, tensor] : rest) {
     if (name == "mask" || name == "memory_mask" || name == "_dummy_variable") continue;
-    if (name.starts_with("encoder.layers.")) {
-      throw Error(fmt::format(
-          "{}: tensor '{}': a transformer over the conditions (n_cond_layers) and the form without "
-          "a decoder are not built in; take a policy with n_cond_layers = 0 and time_as_cond",
-          path, name));
+    if (!hp.is_encoder_only && name.starts_with("encoder.layers.")) {
+      throw Error(
+          fmt::format("{}: tensor '{}': a transformer over the conditions (n_cond_layers) is not "
+                      "built in; take a policy with n_cond_layers = 0",
+                      path, name));
     }
     throw Error(fmt::format("{}: tensor '{}' has no place in a transformer policy; {}", path,
                             printable(name), kConvert));
@@ -127,7 +127,7 @@ void take_tensors(PolicyFile& file, RawTensors tensors) {
   }
   file.obs = take_channels(file.path, tensors, "obs", file.hparams.n_obs);
   file.action = take_channels(file.path, tensors, "action", file.hparams.n_action);
-  refuse_rest(file.path, tensors);
+  refuse_rest(file.path, file.hparams, tensors);
 }
 
 int32_t narrow(const std::string& path, const std::string& key, int64_t value) {
@@ -152,8 +152,7 @@ PolicyFile read_gguf(const std::string& path) {
   file.env = gguf.string_or("dp.env", "");
   file.control_hz = gguf.real_or("dp.control_hz", 10);
   PolicyHparams& hp = file.hparams;
-  check_policy_form(path, gguf.string_or("dp.arch", "transformer"),
-                    gguf.boolean_or("dp.encoder_only", false));
+  check_policy_form(path, gguf.string_or("dp.arch", "transformer"));
   hp.n_layer = size("dp.n_layer");
   hp.n_head = size("dp.n_head");
   hp.n_embd = size("dp.n_emb");
@@ -163,6 +162,7 @@ PolicyFile read_gguf(const std::string& path) {
   hp.n_obs = size("dp.obs_dim");
   hp.n_action = size("dp.action_dim");
   hp.is_causal = gguf.boolean_or("dp.causal", true);
+  hp.is_encoder_only = gguf.boolean_or("dp.encoder_only", false);
   NoiseScheduleSpec& noise = file.noise;
   noise.n_train_steps =
       narrow(path, "dp.scheduler.train_steps", gguf.integer("dp.scheduler.train_steps"));
@@ -195,7 +195,7 @@ std::string own_name(const std::string& name) {
   return own;
 }
 
-// Sizes that the tensors' shapes tell.
+// Sizes that the tensors' shapes tell: all but n_obs_steps of an encoder.
 void sizes_from_shapes(const std::string& path, const RawTensors& tensors, PolicyHparams& hp) {
   const auto shape = [&](const char* name, size_t n_dims) {
     const auto found = tensors.find(name);
@@ -209,12 +209,19 @@ void sizes_from_shapes(const std::string& path, const RawTensors& tensors, Polic
   };
   const std::vector<int64_t> input = shape("input_emb.weight", 2);
   hp.n_embd = narrow(path, "input_emb.weight", input[0]);
-  hp.n_action = narrow(path, "input_emb.weight", input[1]);
-  hp.n_obs = narrow(path, "cond_obs_emb.weight", shape("cond_obs_emb.weight", 2)[1]);
-  hp.n_horizon = narrow(path, "pos_emb", shape("pos_emb", 3)[1]);
-  hp.n_obs_steps = narrow(path, "cond_pos_emb", shape("cond_pos_emb", 3)[1] - 1);
-  while (tensors.contains(fmt::format("decoder.layers.{}.linear1.weight", hp.n_layer)))
-    ++hp.n_layer;
+  hp.is_encoder_only = tensors.contains("encoder.layers.0.linear1.weight") &&
+                       !tensors.contains("decoder.layers.0.linear1.weight");
+  if (hp.is_encoder_only) {
+    hp.n_action = narrow(path, "norm.action.scale", shape("norm.action.scale", 1)[0]);
+    hp.n_obs = narrow(path, "input_emb.weight", input[1] - hp.n_action);
+    hp.n_horizon = narrow(path, "pos_emb", shape("pos_emb", 3)[1] - 1);
+  } else {
+    hp.n_action = narrow(path, "input_emb.weight", input[1]);
+    hp.n_obs = narrow(path, "cond_obs_emb.weight", shape("cond_obs_emb.weight", 2)[1]);
+    hp.n_horizon = narrow(path, "pos_emb", shape("pos_emb", 3)[1]);
+    hp.n_obs_steps = narrow(path, "cond_pos_emb", shape("cond_pos_emb", 3)[1] - 1);
+  }
+  while (tensors.contains(layer_tensor(hp, hp.n_layer, "linear1.weight"))) ++hp.n_layer;
 }
 
 // Metadata of safetensors are texts.
@@ -293,6 +300,7 @@ PolicyFile read_safetensors(const std::string& path) {
   check_control_rate(path, file.control_hz);
   sizes_from_shapes(path, tensors, file.hparams);
   PolicyHparams& hp = file.hparams;
+  if (hp.is_encoder_only) hp.n_obs_steps = metadata.integer("n_obs_steps");
   hp.n_head = metadata.integer("n_head");
   hp.n_action_steps = metadata.integer("n_action_steps");
   hp.is_causal = metadata.boolean("causal_attn", true);
@@ -314,27 +322,34 @@ PolicyFile read_safetensors(const std::string& path) {
 
 }  // namespace
 
+std::string layer_tensor(const PolicyHparams& hp, int32_t il, std::string_view name) {
+  return fmt::format("{}.layers.{}.{}", hp.is_encoder_only ? "encoder" : "decoder", il, name);
+}
+
 std::vector<NamedShape> policy_tensor_shapes(const PolicyHparams& hp) {
   const int64_t d = hp.n_embd;
   const int64_t n_ff = hp.n_ff();
-  std::vector<NamedShape> shapes = {{"cond_obs_emb.weight", {d, hp.n_obs}},
-                                    {"cond_obs_emb.bias", {d}},
-                                    {"cond_pos_emb", {1, 1 + hp.n_obs_steps, d}},
-                                    {"encoder.0.weight", {n_ff, d}},
-                                    {"encoder.0.bias", {n_ff}},
-                                    {"encoder.2.weight", {d, n_ff}},
-                                    {"encoder.2.bias", {d}},
-                                    {"input_emb.weight", {d, hp.n_action}},
-                                    {"input_emb.bias", {d}},
-                                    {"pos_emb", {1, hp.n_horizon, d}}};
+  std::vector<NamedShape> shapes;
+  if (!hp.is_encoder_only) {
+    shapes = {{"cond_obs_emb.weight", {d, hp.n_obs}},
+              {"cond_obs_emb.bias", {d}},
+              {"cond_pos_emb", {1, 1 + hp.n_obs_steps, d}},
+              {"encoder.0.weight", {n_ff, d}},
+              {"encoder.0.bias", {n_ff}},
+              {"encoder.2.weight", {d, n_ff}},
+              {"encoder.2.bias", {d}}};
+  }
+  shapes.push_back({"input_emb.weight", {d, hp.n_channels()}});
+  shapes.push_back({"input_emb.bias", {d}});
+  shapes.push_back({"pos_emb", {1, hp.n_rows(), d}});
   for (int32_t il = 0; il < hp.n_layer; ++il) {
-    const std::string layer = fmt::format("decoder.layers.{}.", il);
     const auto add = [&](std::string_view name, std::vector<int64_t> shape) {
-      shapes.push_back({layer + std::string(name), std::move(shape)});
+      shapes.push_back({layer_tensor(hp, il, name), std::move(shape)});
     };
     for (const char* attention : {"self_attn", "multihead_attn"}) {
       const std::string name = attention;
       const bool is_self = name == "self_attn";
+      if (!is_self && hp.is_encoder_only) continue;
       add(is_self ? "norm1.weight" : "norm2.weight", {d});
       add(is_self ? "norm1.bias" : "norm2.bias", {d});
       add(name + ".in_proj_weight", {3 * d, d});
@@ -342,8 +357,9 @@ std::vector<NamedShape> policy_tensor_shapes(const PolicyHparams& hp) {
       add(name + ".out_proj.weight", {d, d});
       add(name + ".out_proj.bias", {d});
     }
-    add("norm3.weight", {d});
-    add("norm3.bias", {d});
+    const std::string last_norm = fmt::format("norm{}", hp.n_of_a_layer());
+    add(last_norm + ".weight", {d});
+    add(last_norm + ".bias", {d});
     add("linear1.weight", {n_ff, d});
     add("linear1.bias", {n_ff});
     add("linear2.weight", {d, n_ff});
@@ -351,8 +367,8 @@ std::vector<NamedShape> policy_tensor_shapes(const PolicyHparams& hp) {
   }
   shapes.push_back({"ln_f.weight", {d}});
   shapes.push_back({"ln_f.bias", {d}});
-  shapes.push_back({"head.weight", {hp.n_action, d}});
-  shapes.push_back({"head.bias", {hp.n_action}});
+  shapes.push_back({"head.weight", {hp.n_channels(), d}});
+  shapes.push_back({"head.bias", {hp.n_channels()}});
   return shapes;
 }
 
@@ -380,6 +396,7 @@ std::string policy_hash(const PolicyFile& file) {
                        hp.n_horizon, hp.n_obs_steps, hp.n_action_steps, hp.n_obs, hp.n_action,
                        hp.is_causal, noise.n_train_steps, noise.beta_schedule, noise.prediction,
                        noise.clips_sample));
+  if (hp.is_encoder_only) add_text("encoder;");
   for (const auto& [kind, channels] : {std::pair("obs", &file.obs), {"action", &file.action}}) {
     add(kind, channels->scale);
     add(kind, channels->offset);

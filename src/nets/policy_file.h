@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace reprise {
@@ -18,10 +19,19 @@ struct PolicyHparams {
   int32_t n_obs = 0;           // Do, values of an observation
   int32_t n_action = 0;        // Da, values of an action
   bool is_causal = true;
+  // False: a decoder, to whose layers time and observations are a memory. True: an encoder, to
+  // which the time is a row before the others and the observations are values beside each row's
+  // action (time_as_cond = false, no condition); those that are known are put there at every step.
+  bool is_encoder_only = false;
 
   int32_t n_embd_head() const { return n_embd / n_head; }
   int32_t n_ff() const { return 4 * n_embd; }
-  int32_t n_branches() const { return 3 * n_layer; }
+  // Branches of a layer: self attention, cross attention in decoders, feed-forward.
+  int32_t n_of_a_layer() const { return is_encoder_only ? 2 : 3; }
+  int32_t n_branches() const { return n_of_a_layer() * n_layer; }
+  // Rows of a robot inside the network, and values of each of the n_horizon rows that are denoised.
+  int32_t n_rows() const { return is_encoder_only ? n_horizon + 1 : n_horizon; }
+  int32_t n_channels() const { return is_encoder_only ? n_action + n_obs : n_action; }
   bool operator==(const PolicyHparams&) const = default;
 };
 
@@ -75,6 +85,9 @@ struct NamedShape {
   std::string name;
   std::vector<int64_t> shape;
 };
+// decoder.layers.0.linear1.weight, or encoder.layers... of an encoder.
+std::string layer_tensor(const PolicyHparams& hparams, int32_t il, std::string_view name);
+
 // Every tensor of the network, without the normaliser, in the order of computation.
 std::vector<NamedShape> policy_tensor_shapes(const PolicyHparams& hparams);
 

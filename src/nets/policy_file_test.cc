@@ -25,6 +25,8 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 constexpr const char* kTiny = REPRISE_SOURCE_DIR "/tests/golden/control/policy-tiny.safetensors";
+constexpr const char* kTinyEncoder =
+    REPRISE_SOURCE_DIR "/tests/golden/control/policy-tiny-encoder.safetensors";
 constexpr const char* kDemo = REPRISE_SOURCE_DIR "/models/pusht/pusht-demo.gguf";
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
@@ -37,8 +39,8 @@ struct Checkpoint {
   std::map<std::string, Tensor> tensors;
 };
 
-Checkpoint tiny() {
-  const SafetensorsFile file = SafetensorsFile::open(kTiny);
+Checkpoint tiny(const char* path = kTiny) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
   Checkpoint out;
   for (const auto& [key, value] : file.metadata()) out.metadata.emplace(key, value);
   for (const SafetensorsTensor& tensor : file.tensors()) {
@@ -114,6 +116,41 @@ TEST(PolicyFile, ReadsTheTinyCheckpoint) {
   EXPECT_EQ(refusal(tiny()), "taken");
 }
 
+TEST(PolicyFile, ReadsTheFormWithoutADecoder) {
+  const PolicyFile file = PolicyFile::read(kTinyEncoder);
+  PolicyHparams want = PolicyFile::read(kTiny).hparams;
+  EXPECT_FALSE(want.is_encoder_only);
+  want.is_encoder_only = true;
+  EXPECT_EQ(file.hparams, want);
+  EXPECT_EQ(want.n_branches(), 4);
+  EXPECT_EQ(want.n_rows(), 7);
+  EXPECT_EQ(want.n_channels(), 8);
+  EXPECT_EQ(refusal(tiny(kTinyEncoder)), "taken");
+}
+
+TEST(PolicyFile, RefusesBadFormsWithoutADecoder) {
+  using Change = std::function<void(Checkpoint&)>;
+  const std::pair<Change, const char*> cases[] = {
+      // No tensor tells how many observations it sees.
+      {[](Checkpoint& c) { c.metadata.erase("n_obs_steps"); }, "no 'n_obs_steps'"},
+      {[](Checkpoint& c) { c.metadata["n_obs_steps"] = "7"; }, "beyond the horizon"},
+      {[](Checkpoint& c) { c.tensors.erase("normalizer.params_dict.action.scale"); },
+       "norm.action.scale"},
+      {[](Checkpoint& c) {
+         c.tensors["normalizer.params_dict.action.scale"] = {{9}, std::vector<float>(9, 1)};
+       },
+       "input_emb.weight is -1"},
+      {[](Checkpoint& c) {
+         c.tensors["model.encoder.layers.0.norm3.bias"] = {{32}, std::vector<float>(32)};
+       },
+       "'encoder.layers.0.norm3.bias'"}};
+  for (const auto& [change, words] : cases) {
+    Checkpoint c = tiny(kTinyEncoder);
+    change(c);
+    EXPECT_THAT(refusal(c), HasSubstr(words));
+  }
+}
+
 TEST(PolicyFile, ReadsTheDemoModel) {
   const PolicyFile file = PolicyFile::read(kDemo);
   EXPECT_EQ(file.name, "pusht-demo");
@@ -123,6 +160,8 @@ TEST(PolicyFile, ReadsTheDemoModel) {
   EXPECT_EQ(file.hparams.n_layer, 8);
   EXPECT_EQ(file.hparams.n_horizon, 16);
   EXPECT_EQ(file.hparams.n_obs, 18);
+  // Calibrations in users' hands are bound to it.
+  EXPECT_EQ(policy_hash(file), "1d49196192102db2");
 }
 
 TEST(PolicyFile, HashStandsForWhatIsComputed) {

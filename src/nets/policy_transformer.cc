@@ -10,6 +10,25 @@
 namespace reprise {
 namespace {
 
+enum class BranchKind : uint8_t { kSelfAttention, kCrossAttention, kFeedForward };
+
+BranchKind branch_kind(const PolicyHparams& hp, int32_t b) {
+  const int32_t i = b % hp.n_of_a_layer();
+  if (i == 0) return BranchKind::kSelfAttention;
+  return i == hp.n_of_a_layer() - 1 ? BranchKind::kFeedForward : BranchKind::kCrossAttention;
+}
+
+// Where the n_horizon rows of robot i begin: among those that are denoised, and in the network,
+// where an encoder has a row before them.
+template <class Float>
+Float* denoised_rows(const PolicyHparams& hp, Float* x, int64_t i) {
+  return x + i * hp.n_horizon * hp.n_channels();
+}
+template <class Float>
+Float* network_rows(const PolicyHparams& hp, Float* h, int64_t i) {
+  return h + ((i + 1) * hp.n_rows() - hp.n_horizon) * hp.n_embd;
+}
+
 // A branch with what it needs at hand.
 struct Branch {
   const PolicyTransformerModel& model;
@@ -18,7 +37,7 @@ struct Branch {
   PolicyWorkspace& workspace;
 
   int64_t n_embd() const { return model.hparams.n_embd; }
-  int64_t n_rows() const { return call.robots.n * model.hparams.n_horizon; }
+  int64_t n_rows() const { return call.robots.n * model.hparams.n_rows(); }
 };
 
 void self_heads(const Branch& b) {
@@ -26,14 +45,14 @@ void self_heads(const Branch& b) {
   const int64_t d = hp.n_embd;
   const int64_t n_embd_head = hp.n_embd_head();
   for (int64_t i = 0; i < b.call.robots.n * hp.n_head; ++i) {
-    const int64_t row = i / hp.n_head * hp.n_horizon;
+    const int64_t row = i / hp.n_head * hp.n_rows();
     const int64_t column = i % hp.n_head * n_embd_head;
     const float* q = b.workspace.wide.data() + row * 3 * d + column;
     chunk_attention({.q = q,
                      .k = q + d,
                      .v = q + 2 * d,
                      .row = 3 * d,
-                     .n_rows = hp.n_horizon,
+                     .n_rows = hp.n_rows(),
                      .n_embd_head = n_embd_head,
                      .scale = 1.0F / std::sqrt(static_cast<float>(n_embd_head)),
                      .is_causal = hp.is_causal,
@@ -111,12 +130,12 @@ void feed_forward(const Branch& b) {
 
 PolicyWorkspace::PolicyWorkspace(const PolicyTransformerModel& model, int64_t n_robots) {
   const PolicyHparams& hp = model.hparams;
-  const int64_t n_values = n_robots * hp.n_horizon * hp.n_embd;
+  const int64_t n_values = n_robots * hp.n_rows() * hp.n_embd;
   normed.resize(n_values);
   wide.resize(4 * n_values);
   mixed.resize(n_values);
   kernels.resize(std::max<int64_t>(
-      {hp.n_embd, chunk_attention_scratch(hp.n_horizon, hp.n_embd_head()),
+      {hp.n_embd, chunk_attention_scratch(hp.n_rows(), hp.n_embd_head()),
        folded_attention_scratch(hp.n_embd, hp.n_head, 1 + hp.n_obs_steps, hp.n_horizon)}));
 }
 
@@ -127,6 +146,7 @@ void remember_observations(const PolicyTransformerModel& model, std::span<const 
   const int64_t n_rows = static_cast<int64_t>(obs.size()) / hp.n_obs;
   assert(n_rows * hp.n_obs == static_cast<int64_t>(obs.size()) && n_rows % hp.n_obs_steps == 0);
   memory.n_robots = n_rows / hp.n_obs_steps;
+  if (hp.is_encoder_only) return;
   std::vector<float> rows(n_rows * d);
   packed_product({.w = model.obs_embed,
                   .bias = model.obs_bias,
@@ -151,8 +171,17 @@ void remember_observations(const PolicyTransformerModel& model, std::span<const 
   }
 }
 
-void embed_actions(const PolicyTransformerModel& model, const float* x, int64_t n_rows, float* h) {
-  embed_action_rows(model.action_rows, x, n_rows, h);
+void embed_actions(const PolicyTransformerModel& model, const float* x, int64_t n_robots,
+                   int32_t timestep, float* h) {
+  const PolicyHparams& hp = model.hparams;
+  for (int64_t i = 0; i < n_robots; ++i) {
+    if (hp.is_encoder_only) {
+      std::copy_n(model.time_tokens.data() + static_cast<int64_t>(timestep) * hp.n_embd, hp.n_embd,
+                  h + i * hp.n_rows() * hp.n_embd);
+    }
+    embed_action_rows(model.action_rows, denoised_rows(hp, x, i), hp.n_horizon,
+                      network_rows(hp, h, i));
+  }
 }
 
 void branch(const PolicyTransformerModel& model, const BranchCall& call, const PolicyMemory& memory,
@@ -160,41 +189,50 @@ void branch(const PolicyTransformerModel& model, const BranchCall& call, const P
   assert(call.b >= 0 && call.b < model.hparams.n_branches());
   assert(call.timestep >= 0 && call.timestep < model.noise.n_train_steps);
   assert(call.robots.first >= 0 && call.robots.first + call.robots.n <= memory.n_robots);
-  const int32_t il = call.b / 3;
+  const int32_t il = call.b / model.hparams.n_of_a_layer();
   const Branch b{model, model.layers[il], call, workspace};
-  switch (call.b % 3) {
-    case 0:
+  switch (branch_kind(model.hparams, call.b)) {
+    case BranchKind::kSelfAttention:
       self_attention(b);
       break;
-    case 1:
+    case BranchKind::kCrossAttention:
       cross_attention(b, memory, il);
       break;
-    default:
+    case BranchKind::kFeedForward:
       feed_forward(b);
   }
 }
 
-void predict(const PolicyTransformerModel& model, const float* h, int64_t n_rows, float* y) {
-  predict_action_rows(model.action_rows, h, n_rows, y);
+void predict(const PolicyTransformerModel& model, const float* h, int64_t n_robots, float* y) {
+  const PolicyHparams& hp = model.hparams;
+  for (int64_t i = 0; i < n_robots; ++i) {
+    predict_action_rows(model.action_rows, network_rows(hp, h, i), hp.n_horizon,
+                        denoised_rows(hp, y, i));
+  }
 }
 
 void reuse_step(const PolicyTransformerModel& model, const float* x, const float* sum,
-                int64_t n_rows, float* y, PolicyWorkspace& workspace) {
-  reuse_action_rows(model.action_rows, x, sum, n_rows, y, workspace.kernels.data());
+                int64_t n_robots, float* y, PolicyWorkspace& workspace) {
+  const PolicyHparams& hp = model.hparams;
+  for (int64_t i = 0; i < n_robots; ++i) {
+    reuse_action_rows(model.action_rows, denoised_rows(hp, x, i), network_rows(hp, sum, i),
+                      hp.n_horizon, denoised_rows(hp, y, i), workspace.kernels.data());
+  }
 }
 
 double branch_flops(const PolicyTransformerModel& model, int32_t b) {
   const PolicyHparams& hp = model.hparams;
   const double d = hp.n_embd;
-  const double rows = hp.n_horizon;
-  switch (b % 3) {
-    case 0:
+  const double rows = hp.n_rows();
+  switch (branch_kind(hp, b)) {
+    case BranchKind::kSelfAttention:
       return 2 * rows * (4 * d * d + 2 * rows * d);
-    case 1:
+    case BranchKind::kCrossAttention:
       return 2 * rows * 2 * (1 + hp.n_obs_steps) * hp.n_head * d;
-    default:
-      return 2 * rows * 8 * d * d;
+    case BranchKind::kFeedForward:
+      break;
   }
+  return 2 * rows * 8 * d * d;
 }
 
 }  // namespace reprise

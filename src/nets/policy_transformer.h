@@ -9,12 +9,14 @@
 namespace reprise {
 
 // A policy's network as a kit of parts, on plain arrays: so small a network (16 rows of 128 values)
-// would cost as much in graph nodes as in arithmetic. Row-major F32; a robot has n_horizon rows, a
-// batch one robot after the other. Robots share no number: no row's bits depend on how many robots
+// would cost as much in graph nodes as in arithmetic. Row-major F32; a robot has n_horizon rows of
+// n_channels values that are denoised and n_rows rows of n_embd values in the network, a batch one
+// robot after the other. Robots share no number: no row's bits depend on how many robots
 // there are or which of them a call takes. A NaN comes out as NaN.
 // Source: Diffusion Policy (arXiv 2303.04137), TransformerForDiffusion.
 
-// What the observations of n robots give to cross attention, all layers, folded.
+// What the observations of n robots give to cross attention, all layers, folded; empty in an
+// encoder.
 struct PolicyMemory {
   int64_t n_robots = 0;
   std::vector<float> folded;  // [n_layer][n_robots] of FoldedRows::size(hparams, n_obs_steps)
@@ -36,33 +38,36 @@ struct PolicyWorkspace {
   std::vector<float> kernels;  // of the attention kernels and of a row
 };
 
-// obs: [n][n_obs_steps][n_obs], normalised. Once per call of the policy.
+// obs: [n][n_obs_steps][n_obs], normalised. Once per call of the policy. An encoder remembers none.
 void remember_observations(const PolicyTransformerModel& model, std::span<const float> obs,
                            PolicyMemory& memory);
 
-// x: [n_rows][n_action] noisy actions, normalised; h: [n_rows][n_embd].
-void embed_actions(const PolicyTransformerModel& model, const float* x, int64_t n_rows, float* h);
+// x: [n_robots][n_horizon][n_channels] noisy actions, normalised, an encoder's followed by
+// observations; h: [n_robots][n_rows][n_embd]. timestep: of an encoder's first row.
+void embed_actions(const PolicyTransformerModel& model, const float* x, int64_t n_robots,
+                   int32_t timestep, float* h);
 
-// One residual branch: b = 3 layer + 0 self attention, 1 cross attention, 2 feed-forward, with its
-// norm in front and without the addition behind. timestep: 0 .. n_train_steps - 1.
+// One residual branch, numbered layer by layer (self attention, cross attention in decoders,
+// feed-forward), with its norm in front and without the addition behind. timestep: 0 ..
+// n_train_steps - 1.
 struct BranchCall {
   int32_t b = 0;
   int32_t timestep = 0;
   RobotRange robots;         // of the memory
-  const float* h = nullptr;  // [robots.n * n_horizon][n_embd]
+  const float* h = nullptr;  // [robots.n * n_rows][n_embd]
   float* out = nullptr;      // the same shape
 };
 void branch(const PolicyTransformerModel& model, const BranchCall& call, const PolicyMemory& memory,
             PolicyWorkspace& workspace);
 
-// Last norm and head. y: [n_rows][n_action].
-void predict(const PolicyTransformerModel& model, const float* h, int64_t n_rows, float* y);
+// Last norm and head. y: [n_robots][n_horizon][n_channels].
+void predict(const PolicyTransformerModel& model, const float* h, int64_t n_robots, float* y);
 
-// embed_actions(), h += sum, predict(), in one pass over each row; the same bits. sum: [n_rows][
-// n_embd]. What a step costs whose branches are all reused.
+// embed_actions(), h += sum, predict(), in one pass over each row; the same bits. sum:
+// [n_robots][n_rows][n_embd]. What a step costs whose branches are all reused.
 // Source: Block-wise Adaptive Caching (arXiv 2506.13456), run time.
 void reuse_step(const PolicyTransformerModel& model, const float* x, const float* sum,
-                int64_t n_rows, float* y, PolicyWorkspace& workspace);
+                int64_t n_robots, float* y, PolicyWorkspace& workspace);
 
 // Multiply-adds times two that branch b of one robot makes.
 double branch_flops(const PolicyTransformerModel& model, int32_t b);

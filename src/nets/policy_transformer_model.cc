@@ -94,7 +94,11 @@ class ModelBuilder {
     Packer packer(model_.packed.get());
     pack_all(packer);
     bind_vectors();
-    compute_time_rows();
+    if (file_.hparams.is_encoder_only) {
+      compute_time_tokens();
+    } else {
+      compute_time_rows();
+    }
   }
 
  private:
@@ -103,7 +107,7 @@ class ModelBuilder {
   }
   const float* vector(const std::string& name) { return keep(file_.tensor(name).values); }
   std::string layer_name(int32_t il, const char* name) const {
-    return fmt::format("decoder.layers.{}.{}", il, name);
+    return layer_tensor(file_.hparams, il, name);
   }
   LayerNorm norm(const std::string& name) {
     return {vector(name + ".weight"), vector(name + ".bias"), d_};
@@ -167,6 +171,7 @@ class ModelBuilder {
 
   void pack_all(Packer& packer) {
     pack_layers(packer);
+    if (file_.hparams.is_encoder_only) return;
     pack_cross_attention(packer);
     model_.obs_embed =
         packer.pack_f32(file_.hparams.n_obs, d_, file_.tensor("cond_obs_emb.weight").values.data());
@@ -180,32 +185,40 @@ class ModelBuilder {
       layer.norm_self = norm(layer_name(il, "norm1"));
       layer.qkv_bias = vector(layer_name(il, "self_attn.in_proj_bias"));
       layer.self_out_bias = vector(layer_name(il, "self_attn.out_proj.bias"));
-      layer.norm_cross = norm(layer_name(il, "norm2"));
-      layer.query_bias = vector(layer_name(il, "multihead_attn.in_proj_bias"));
-      layer.memory_kv_bias = layer.query_bias + d_;
-      layer.cross_out_bias = vector(layer_name(il, "multihead_attn.out_proj.bias"));
-      layer.norm_ff = norm(layer_name(il, "norm3"));
+      if (!file_.hparams.is_encoder_only) bind_cross_attention(layer, il);
+      layer.norm_ff = norm(layer_name(il, file_.hparams.is_encoder_only ? "norm2" : "norm3"));
       layer.linear1_bias = vector(layer_name(il, "linear1.bias"));
       layer.linear2_bias = vector(layer_name(il, "linear2.bias"));
     }
-    model_.obs_bias = vector("cond_obs_emb.bias");
-    model_.memory_positions = vector("cond_pos_emb");
-    model_.encoder1_bias = vector("encoder.0.bias");
-    model_.encoder2_bias = vector("encoder.2.bias");
+    if (!file_.hparams.is_encoder_only) {
+      model_.obs_bias = vector("cond_obs_emb.bias");
+      model_.memory_positions = vector("cond_pos_emb");
+      model_.encoder1_bias = vector("encoder.0.bias");
+      model_.encoder2_bias = vector("encoder.2.bias");
+    }
     bind_action_rows();
+  }
+
+  void bind_cross_attention(PolicyLayer& layer, int32_t il) {
+    layer.norm_cross = norm(layer_name(il, "norm2"));
+    layer.query_bias = vector(layer_name(il, "multihead_attn.in_proj_bias"));
+    layer.memory_kv_bias = layer.query_bias + d_;
+    layer.cross_out_bias = vector(layer_name(il, "multihead_attn.out_proj.bias"));
   }
 
   void bind_action_rows() {
     const PolicyHparams& hp = file_.hparams;
-    const std::vector<float>& input = file_.tensor("input_emb.weight").values;  // [d][n_action]
+    const int64_t n = hp.n_channels();
+    const std::vector<float>& input = file_.tensor("input_emb.weight").values;  // [d][n]
     const std::vector<float>& bias = file_.tensor("input_emb.bias").values;
     std::vector<float> transposed(input.size());
     for (int64_t i = 0; i < d_; ++i) {
-      for (int64_t a = 0; a < hp.n_action; ++a) transposed[a * d_ + i] = input[i * hp.n_action + a];
+      for (int64_t a = 0; a < n; ++a) transposed[a * d_ + i] = input[i * n + a];
     }
-    std::vector<float> start = file_.tensor("pos_emb").values;  // [n_horizon][d]
+    const std::vector<float>& positions = file_.tensor("pos_emb").values;  // [n_rows][d]
+    std::vector<float> start(positions.end() - hp.n_horizon * d_, positions.end());
     for (size_t i = 0; i < start.size(); ++i) start[i] += bias[i % d_];
-    model_.action_rows = {.n_action = hp.n_action,
+    model_.action_rows = {.n_action = n,
                           .n_horizon = hp.n_horizon,
                           .input = keep(std::move(transposed)),
                           .start = keep(std::move(start)),
@@ -214,15 +227,26 @@ class ModelBuilder {
                           .head_bias = vector("head.bias")};
   }
 
+  // [n_train_steps][n_embd]: the embedding of each timestep at this position.
+  std::vector<float> embedded_times(const float* position) const {
+    const int64_t n_steps = file_.noise.n_train_steps;
+    std::vector<float> rows(n_steps * d_);
+    for (int32_t t = 0; t < n_steps; ++t) {
+      time_embedding(t, std::span(rows).subspan(t * d_, d_));
+      for (int64_t i = 0; i < d_; ++i) rows[t * d_ + i] += position[i];
+    }
+    return rows;
+  }
+
+  void compute_time_tokens() {
+    model_.time_tokens = embedded_times(file_.tensor("pos_emb").values.data());
+  }
+
   void compute_time_rows() {
     const PolicyHparams& hp = file_.hparams;
     const int64_t n_steps = file_.noise.n_train_steps;
     const int64_t n_row = FoldedRows::size(hp, 1);
-    std::vector<float> rows(n_steps * d_);
-    for (int32_t t = 0; t < n_steps; ++t) {
-      time_embedding(t, std::span(rows).subspan(t * d_, d_));
-      for (int64_t i = 0; i < d_; ++i) rows[t * d_ + i] += model_.memory_positions[i];
-    }
+    const std::vector<float> rows = embedded_times(model_.memory_positions);
     std::vector<float> encoded(rows.size());
     encode_conditions(model_, rows.data(), n_steps, encoded.data());
     model_.time_rows.resize(n_steps * hp.n_layer * n_row);

@@ -22,7 +22,7 @@ enum class PolicyWeights : uint8_t {
   kQ8_0,
 };
 
-// Weights of one decoder layer. Bias pointers: [n_out].
+// Weights of one layer; those of cross attention in decoders alone. Bias pointers: [n_out].
 struct PolicyLayer {
   LayerNorm norm_self;
   PackedWeights qkv;  // self attention's in_proj: n_embd to 3 n_embd, q, k, v
@@ -55,7 +55,8 @@ struct FoldedRows {
 };
 
 // A transformer diffusion policy, ready to compute; immutable, shared between robots and threads.
-// Source: Diffusion Policy (arXiv 2303.04137), TransformerForDiffusion with n_cond_layers = 0.
+// Source: Diffusion Policy (arXiv 2303.04137), TransformerForDiffusion with n_cond_layers = 0 and
+// time and observations as conditions, or as an encoder without any.
 struct PolicyTransformerModel {
   // From a path or a name (find_model): a GGUF file of architecture dp, or a safetensors file with
   // the reference's names. Throws Error: everything that policy_file.h refuses, a matrix whose rows
@@ -77,7 +78,7 @@ struct PolicyTransformerModel {
 
   std::vector<PolicyLayer> layers;
   ActionRows action_rows;
-  // Condition encoder, F32.
+  // Condition encoder of a decoder, F32.
   PackedWeights obs_embed;  // n_obs to n_embd
   const float* obs_bias = nullptr;
   const float* memory_positions = nullptr;  // [1 + n_obs_steps][n_embd]
@@ -91,7 +92,9 @@ struct PolicyTransformerModel {
     return time_rows.data() +
            (static_cast<int64_t>(t) * hparams.n_layer + il) * FoldedRows::size(hparams, 1);
   }
-  std::vector<float> time_rows;  // [n_train_steps][n_layer]
+  std::vector<float> time_rows;  // [n_train_steps][n_layer]; empty in an encoder
+  // An encoder's first row by timestep, with its position: [n_train_steps][n_embd].
+  std::vector<float> time_tokens;
 
   int64_t weight_bytes = 0;                // of the layers' matrices, as a forward pass reads them
   HugePages packed;                        // what PackedWeights point into

@@ -20,6 +20,8 @@ namespace {
 // What the project grants F32 (tools/golden_policy.py): PyTorch's own F32 is 1.3e-6 from its F64.
 constexpr float kTolerance = 1e-5F;
 constexpr const char* kTiny = REPRISE_SOURCE_DIR "/tests/golden/control/policy-tiny.safetensors";
+constexpr const char* kTinyEncoder =
+    REPRISE_SOURCE_DIR "/tests/golden/control/policy-tiny-encoder.safetensors";
 constexpr const char* kDemo = REPRISE_SOURCE_DIR "/models/pusht/pusht-demo.gguf";
 
 using Model = PolicyTransformerModel;
@@ -55,43 +57,51 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 std::vector<float> forward(const Model& model, const std::vector<float>& x, int32_t t,
                            const PolicyMemory& memory, RobotRange robots,
                            PolicyWorkspace& workspace) {
-  const int64_t n_rows = robots.n * model.hparams.n_horizon;
-  std::vector<float> h(static_cast<size_t>(n_rows * model.hparams.n_embd));
+  std::vector<float> h(
+      static_cast<size_t>(robots.n * model.hparams.n_rows() * model.hparams.n_embd));
   std::vector<float> own(h.size());
-  embed_actions(model, x.data(), n_rows, h.data());
+  embed_actions(model, x.data(), robots.n, t, h.data());
   for (int32_t b = 0; b < model.hparams.n_branches(); ++b) {
     branch(model, {b, t, robots, h.data(), own.data()}, memory, workspace);
     for (size_t i = 0; i < h.size(); ++i) h[i] += own[i];
   }
   std::vector<float> y(x.size());
-  predict(model, h.data(), n_rows, y.data());
+  predict(model, h.data(), robots.n, y.data());
   return y;
 }
 
-TEST(PolicyTransformer, EqualsPyTorchBranchByBranch) {
-  const auto model = Model::load(kTiny);
-  const PolicyHparams& hp = model->hparams;
-  GoldenValues golden("policy-tiny.bin");
-  const std::vector<float> x = golden.take(hp.n_horizon * hp.n_action);
-  const std::vector<float> obs = golden.take(hp.n_obs_steps * hp.n_obs);
+// x, observations of a decoder, then what tools/golden_policy.py lists for each timestep.
+void expect_golden(const Model& model, const char* name) {
+  const PolicyHparams& hp = model.hparams;
+  GoldenValues golden(name);
+  const std::vector<float> x = golden.take(hp.n_horizon * hp.n_channels());
+  const std::vector<float> obs = hp.is_encoder_only ? std::vector<float>(hp.n_obs_steps * hp.n_obs)
+                                                    : golden.take(hp.n_obs_steps * hp.n_obs);
   PolicyMemory memory;
-  remember_observations(*model, obs, memory);
-  PolicyWorkspace workspace(*model, 1);
-  const int64_t n = hp.n_horizon * hp.n_embd;
+  remember_observations(model, obs, memory);
+  PolicyWorkspace workspace(model, 1);
+  const int64_t n = hp.n_rows() * hp.n_embd;
   for (const int32_t t : {0, 37, 99}) {
     for (int32_t b = 0; b < hp.n_branches(); ++b) {
       const std::vector<float> h = golden.take(n);
       const std::vector<float> want = golden.take(n);
       std::vector<float> out(n);
-      branch(*model, {b, t, {0, 1}, h.data(), out.data()}, memory, workspace);
+      branch(model, {b, t, {0, 1}, h.data(), out.data()}, memory, workspace);
       EXPECT_LT(largest_difference(out, want), kTolerance) << "timestep " << t << " branch " << b;
     }
-    const std::vector<float> want = golden.take(hp.n_horizon * hp.n_action);
-    EXPECT_LT(largest_difference(forward(*model, x, t, memory, {0, 1}, workspace), want),
-              kTolerance)
+    const std::vector<float> want = golden.take(x.size());
+    EXPECT_LT(largest_difference(forward(model, x, t, memory, {0, 1}, workspace), want), kTolerance)
         << "timestep " << t;
   }
   EXPECT_TRUE(golden.is_at_end());
+}
+
+TEST(PolicyTransformer, EqualsPyTorchBranchByBranch) {
+  expect_golden(*Model::load(kTiny), "policy-tiny.bin");
+}
+
+TEST(PolicyTransformer, EqualsPyTorchWithoutADecoder) {
+  expect_golden(*Model::load(kTinyEncoder), "policy-tiny-encoder.bin");
 }
 
 // The demonstration model against PyTorch in F32 with the weights in F16.
@@ -141,7 +151,7 @@ struct Robots {
     std::mt19937 rng(5);
     std::normal_distribution<float> normal;
     for (int64_t i = 0; i < n * hp.n_obs_steps * hp.n_obs; ++i) obs.push_back(normal(rng));
-    for (int64_t i = 0; i < n * hp.n_horizon * hp.n_action; ++i) x.push_back(normal(rng));
+    for (int64_t i = 0; i < n * hp.n_horizon * hp.n_channels(); ++i) x.push_back(normal(rng));
     remember_observations(model, obs, memory);
   }
   std::vector<float> obs;
@@ -150,9 +160,9 @@ struct Robots {
 };
 
 TEST(PolicyTransformer, OtherRobotsChangeNoBit) {
-  for (const char* path : {kTiny, kDemo}) {
+  for (const char* path : {kTiny, kTinyEncoder, kDemo}) {
     const auto model = Model::load(path);
-    const int64_t n = model->hparams.n_horizon * model->hparams.n_action;
+    const int64_t n = model->hparams.n_horizon * model->hparams.n_channels();
     const int64_t n_seen = model->hparams.n_obs_steps * model->hparams.n_obs;
     const Robots robots(*model, 3);
     PolicyWorkspace workspace(*model, 3);
@@ -169,22 +179,22 @@ TEST(PolicyTransformer, OtherRobotsChangeNoBit) {
 }
 
 TEST(PolicyTransformer, AReusedStepEqualsItsParts) {
-  for (const char* path : {kTiny, kDemo}) {
+  for (const char* path : {kTiny, kTinyEncoder, kDemo}) {
     const auto model = Model::load(path);
     const PolicyHparams& hp = model->hparams;
-    const int64_t n_rows = 2 * hp.n_horizon;
+    const int64_t n_rows = 2 * hp.n_rows();
     const Robots robots(*model, 2);
     std::vector<float> sum(static_cast<size_t>(n_rows * hp.n_embd));
     std::mt19937 rng(6);
     for (float& value : sum) value = std::normal_distribution<float>()(rng);
     std::vector<float> h(sum.size());
-    embed_actions(*model, robots.x.data(), n_rows, h.data());
+    embed_actions(*model, robots.x.data(), 2, 12, h.data());
     for (size_t i = 0; i < h.size(); ++i) h[i] += sum[i];
     std::vector<float> want(robots.x.size());
-    predict(*model, h.data(), n_rows, want.data());
+    predict(*model, h.data(), 2, want.data());
     PolicyWorkspace workspace(*model, 2);
     std::vector<float> y(want.size());
-    reuse_step(*model, robots.x.data(), sum.data(), n_rows, y.data(), workspace);
+    reuse_step(*model, robots.x.data(), sum.data(), 2, y.data(), workspace);
     EXPECT_EQ(y, want);
   }
 }

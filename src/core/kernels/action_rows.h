@@ -9,7 +9,7 @@ namespace reprise {
 // What stands around a policy transformer's layers: the embedding of noisy actions in front, the
 // last norm and the head behind. Row r is action r % n_horizon of its robot.
 struct ActionRows {
-  int64_t n_action = 0;              // values of an action
+  int64_t n_action = 0;              // values of an action, with an observation's where it has one
   int64_t n_horizon = 0;             // rows of a robot
   const float* input = nullptr;      // [n_action][n_embd]: the input projection, transposed
   const float* start = nullptr;      // [n_horizon][n_embd]: its bias plus the positions

@@ -39,7 +39,7 @@ BranchErrors branch_errors(const std::shared_ptr<const PolicyTransformerModel>& 
   const BranchShape shape = schedule.shape();
   DiffusionPolicy full(model, backend, sampler, BranchSchedule(shape, true));
   DiffusionPolicy reusing(model, backend, sampler, schedule);
-  const int32_t n_values = model->hparams.n_horizon * model->hparams.n_embd;
+  const int32_t n_values = model->hparams.n_rows() * model->hparams.n_embd;
   BranchRecording exact(shape, n_values);
   BranchRecording used(shape, n_values);
   BranchErrors errors{shape,

@@ -13,7 +13,8 @@ namespace reprise {
 // everything is computed from the same observations and noise.
 struct BranchErrors {
   BranchShape shape;
-  std::vector<double> relative;  // [3L][K]: L2 error over the L2 norm, rms over observations
+  std::vector<double>
+      relative;  // [n_branches][K]: L2 error over the L2 norm, rms over observations
 
   double at(int32_t b, int32_t k) const {
     return relative[static_cast<size_t>(b) * shape.n_steps + k];

@@ -12,7 +12,7 @@ namespace reprise {
 // its last computed output once more.
 class BranchRecording {
  public:
-  // n_values: Tp * d.
+  // n_values: rows of a robot x d.
   BranchRecording(BranchShape shape, int32_t n_values);
 
   // Runs the request with this policy alone and records it. Throws Error as act().
@@ -30,7 +30,7 @@ class BranchRecording {
 
   BranchShape shape_;
   int32_t n_values_;
-  std::vector<float> values_;  // [3L][K][n_values]
+  std::vector<float> values_;  // [n_branches][K][n_values]
 };
 
 }  // namespace reprise

@@ -13,13 +13,14 @@
 
 namespace reprise {
 
-// Told the output [n_robots * Tp][d] of a branch b that step k computed, before it joins the rows.
+// Told the output [n_robots * n_rows][d] of a branch b that step k computed, before it joins the
+// rows.
 using BranchObserver = std::function<void(int32_t b, int32_t k, std::span<const float> output)>;
 
 // What is denoised for one robot, in normalised numbers.
 struct ActionDenoising {
   std::span<const float> obs;     // [To][Do]
-  std::span<const float> noise;   // [1 + steps that need noise][Tp][Da], or longer
+  std::span<const float> noise;   // [1 + steps that need noise][Tp][channels], or longer
   std::span<const float> frozen;  // [n][Da]: the actions from row To - 1 on that are known
   uint64_t frozen_seed = 0;       // of the noise that they are diffused with
   std::span<float> actions;       // [Tp][Da], the result
@@ -42,12 +43,13 @@ class BranchRunner {
   struct Run {
     std::span<const ActionDenoising> robots;
     const BranchObserver& observer;
-    int64_t n_rows;    // robots * Tp
-    int64_t n_values;  // rows * d
+    int64_t n_robots;
+    int64_t n_values;  // robots * rows of each in the network * d
   };
 
   void begin(const Run& run);
-  void freeze(const Run& run, int32_t k);
+  void put_known(const Run& run, int32_t k);
+  std::vector<float>::iterator x_row(size_t i_robot, int64_t t);
   void predict_step(const Run& run, int32_t k);
   void compute(const Run& run, int32_t k, const BranchWork& work);
   // out += kept outputs [begin, end), or out = their sum.
@@ -63,12 +65,13 @@ class BranchRunner {
   PolicyMemory memory_;
   PolicyWorkspace workspace_;
   std::vector<ControlCounts> steps_;        // of one robot
-  std::vector<float> x_, y_;                // [rows][Da]
+  std::vector<float> x_, y_;                // [n_robots][Tp][channels]
   std::vector<float> h_;                    // [rows][d]
   std::vector<float> fresh_;                // [rows][d]: an output that is not kept
   std::vector<float> outputs_;              // [plan.n_outputs()][rows][d]
   std::vector<float> sums_;                 // [plan.n_sums()][rows][d]
   std::vector<float> frozen_z_;             // [Tp][Da]
+  std::vector<float> diffused_;             // [Tp][Da]: frozen actions with noise
   std::vector<NormalStream> frozen_noise_;  // one a robot
 };
 

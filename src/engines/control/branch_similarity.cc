@@ -109,7 +109,7 @@ void BranchSimilarity::add(int32_t b, std::span<const float> features) {
     throw Error(
         fmt::format("calibration: {} gave {} values in a call, not {} steps x {}; one call "
                     "of one robot is added at a time",
-                    branch_name(b), features.size(), n_steps, n_values));
+                    shape_.name_of(b), features.size(), n_steps, n_values));
   }
   Branch& branch = branches_[static_cast<size_t>(b)];
   const std::vector<float> zeros(n_values);
@@ -152,7 +152,7 @@ BranchCalibration BranchSimilarity::mean() const {
     throw Error(
         fmt::format("calibration: {} calls of {}, {} of {}; each branch needs as many, one "
                     "at least",
-                    n, branch_name(b), n_calls(), branch_name(0)));
+                    n, shape_.name_of(b), n_calls(), shape_.name_of(0)));
   }
   BranchCalibration out{.shape = shape_, .similarity = {}, .volatility = {}};
   const auto n_steps = static_cast<size_t>(shape_.n_steps);

@@ -44,7 +44,7 @@ class BranchSimilarity {
   BranchShape shape_;
   StepPairs pairs_;
   int32_t n_values_;
-  std::vector<Branch> branches_;  // [3L]
+  std::vector<Branch> branches_;  // [n_branches]
 };
 
 }  // namespace reprise

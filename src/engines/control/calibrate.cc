@@ -29,7 +29,8 @@ CalibrationSubject calibration_subject(const PolicyTransformerModel& model,
           .model_hash = model.hash,
           .sampler = sampler.spec().text(),
           .timesteps = {sampler.timesteps().begin(), sampler.timesteps().end()},
-          .n_layers = model.hparams.n_layer};
+          .n_layers = model.hparams.n_layer,
+          .n_of_a_layer = model.hparams.n_of_a_layer()};
 }
 
 MeasuredCalibration calibrate_branches(const std::shared_ptr<const PolicyTransformerModel>& model,
@@ -47,7 +48,7 @@ MeasuredCalibration calibrate_branches(const std::shared_ptr<const PolicyTransfo
   const ActionSampler steps(sampler, model->noise);
   DiffusionPolicy policy(model, backend, sampler, full_schedule(model->hparams, steps));
   const BranchShape shape = policy.schedule().shape();
-  const int32_t n_values = model->hparams.n_horizon * model->hparams.n_embd;
+  const int32_t n_values = model->hparams.n_rows() * model->hparams.n_embd;
   BranchRecording recording(shape, n_values);
   BranchSimilarity similarity(shape, n_values, metrics);
   for (size_t i = 0; i < observations.size(); ++i) {

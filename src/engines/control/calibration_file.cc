@@ -64,7 +64,7 @@ void check_pairs(const Place& place, BranchMetric metric, const StepPairs& pairs
       for (int32_t j = i; j < pairs.n_steps; ++j, ++at) {
         if (is_measurable(metric, i == j, values[at])) continue;
         place.fail(fmt::format("the {} of steps {} and {} of {} is {}", to_string(metric), i, j,
-                               branch_name(b), values[at]));
+                               place.subject.shape().name_of(b), values[at]));
       }
     }
   }
@@ -86,13 +86,14 @@ void check_counts(const Place& place, const CalibrationRecord& record) {
   for (int32_t b = 0; b < n_branches; ++b) {
     const double value = volatility[static_cast<size_t>(b)];
     if (!std::isfinite(value) || value < 0) {
-      place.fail(fmt::format("the volatility of {} is {}", branch_name(b), value));
+      place.fail(
+          fmt::format("the volatility of {} is {}", record.subject.shape().name_of(b), value));
     }
   }
   if (record.calibration.similarity.empty()) place.fail("it holds no similarity");
 }
 
-// [3L][K][K] -> [3L][pairs]
+// [n_branches][K][K] -> [n_branches][pairs]
 std::vector<float> packed(const StepPairs& pairs, std::span<const float> matrices) {
   const auto n = static_cast<size_t>(pairs.n_steps);
   std::vector<float> out;
@@ -104,7 +105,7 @@ std::vector<float> packed(const StepPairs& pairs, std::span<const float> matrice
   return out;
 }
 
-// [3L][pairs] -> [3L][K][K]
+// [n_branches][pairs] -> [n_branches][K][K]
 std::vector<float> unpacked(const StepPairs& pairs, std::span<const float> triangles) {
   const auto n = static_cast<size_t>(pairs.n_steps);
   std::vector<float> out;

@@ -16,8 +16,11 @@ struct CalibrationSubject {
   std::string sampler;             // SamplerSpec::text(): "ddim:steps=20"
   std::vector<int32_t> timesteps;  // [K], of each forward in order
   int32_t n_layers = 0;
+  int32_t n_of_a_layer = 3;  // branches; not in the file, for the hash says which form it is
 
-  BranchShape shape() const { return {n_layers, static_cast<int32_t>(timesteps.size())}; }
+  BranchShape shape() const {
+    return {n_layers, static_cast<int32_t>(timesteps.size()), n_of_a_layer};
+  }
   // "reprise calibrate pusht-demo --sampler ddim:steps=20", which errors tell the user to run.
   std::string command() const;
 };
@@ -30,8 +33,8 @@ struct CalibrationRecord {
 };
 
 // Writes a GGUF file: who was measured as metadata, tensors "similarity.METRIC" F32
-// [K (K + 1) / 2, 3L] (the upper triangle, row by row). The file is complete or absent. Throws
-// Error when it cannot be written, and on numbers that read_calibration would refuse.
+// [K (K + 1) / 2, n_branches] (the upper triangle, row by row). The file is complete or absent.
+// Throws Error when it cannot be written, and on numbers that read_calibration would refuse.
 void write_calibration(const std::string& path, const CalibrationRecord& record);
 
 // Reads and checks all of it. Throws Error that names the command when the file is missing, damaged

@@ -12,9 +12,8 @@ ChosenBranch choose_branch(std::string_view text, const PolicyTransformerModel& 
   std::optional<CalibrationRecord> calibration;
   if (policy->needs_calibration())
     calibration = load_calibration(policy->file(), model.path, calibration_subject(model, steps));
-  BranchSchedule schedule =
-      policy->schedule({.n_layers = model.hparams.n_layer, .n_steps = steps.n_steps()},
-                       calibration ? &calibration->calibration : nullptr);
+  BranchSchedule schedule = policy->schedule(branch_shape(model.hparams, steps),
+                                             calibration ? &calibration->calibration : nullptr);
   return {std::string(text), std::move(policy), std::move(calibration), std::move(schedule)};
 }
 

@@ -47,8 +47,14 @@ void check_finite(std::span<const float> values, size_t i_request, std::string_v
 
 }  // namespace
 
+BranchShape branch_shape(const PolicyHparams& hparams, const ActionSampler& sampler) {
+  return {.n_layers = hparams.n_layer,
+          .n_steps = sampler.n_steps(),
+          .n_of_a_layer = hparams.n_of_a_layer()};
+}
+
 BranchSchedule full_schedule(const PolicyHparams& hparams, const ActionSampler& sampler) {
-  return {{.n_layers = hparams.n_layer, .n_steps = sampler.n_steps()}, true};
+  return {branch_shape(hparams, sampler), true};
 }
 
 DiffusionPolicy::DiffusionPolicy(std::shared_ptr<const PolicyTransformerModel> model,
@@ -60,12 +66,13 @@ DiffusionPolicy::DiffusionPolicy(std::shared_ptr<const PolicyTransformerModel> m
       schedule_(schedule),
       plan_(schedule, order) {
   const BranchShape shape = schedule.shape();
-  if (shape.n_steps != sampler_.n_steps() || shape.n_layers != model_->hparams.n_layer) {
+  const BranchShape wanted = branch_shape(hparams(), sampler_);
+  if (shape != wanted) {
     throw Error(
-        fmt::format("the branch schedule is of {} layers and {} steps; the model has {} "
-                    "layers and --sampler {} takes {} steps; make it for these",
-                    shape.n_layers, shape.n_steps, model_->hparams.n_layer, sampler.text(),
-                    sampler_.n_steps()));
+        fmt::format("the branch schedule is of {} layers of {} branches and {} steps; the model "
+                    "has {} layers of {} and --sampler {} takes {} steps; make it for these",
+                    shape.n_layers, shape.n_of_a_layer, shape.n_steps, wanted.n_layers,
+                    wanted.n_of_a_layer, sampler.text(), wanted.n_steps));
   }
   if (backend.pool() == nullptr) {
     throw Error("robot control computes on the CPU alone; leave --device out");
@@ -73,7 +80,7 @@ DiffusionPolicy::DiffusionPolicy(std::shared_ptr<const PolicyTransformerModel> m
 }
 
 int64_t DiffusionPolicy::cache_bytes() const {
-  const int64_t n_values = static_cast<int64_t>(hparams().n_horizon) * hparams().n_embd;
+  const int64_t n_values = static_cast<int64_t>(hparams().n_rows()) * hparams().n_embd;
   return (plan_.n_outputs() + plan_.n_sums()) * n_values * static_cast<int64_t>(sizeof(float));
 }
 
@@ -94,11 +101,12 @@ void DiffusionPolicy::check(const ChunkRequest& request, size_t i_request) const
   }
   check_finite(request.obs, i_request, "observations", "look at the sensor that gave it");
   const size_t n_actions = static_cast<size_t>(hp.n_horizon) * hp.n_action;
-  const size_t n_noise = (sampler_.n_steps() + 1) * n_actions;
+  const size_t n_noise =
+      static_cast<size_t>(sampler_.n_steps() + 1) * hp.n_horizon * hp.n_channels();
   if (!request.noise.empty() && request.noise.size() != n_noise) {
     throw Error(fmt::format("robot {}: {} values of noise, {} steps need {} ([{}][{}][{}])",
                             i_request, request.noise.size(), sampler_.n_steps(), n_noise,
-                            sampler_.n_steps() + 1, hp.n_horizon, hp.n_action));
+                            sampler_.n_steps() + 1, hp.n_horizon, hp.n_channels()));
   }
   check_finite(request.noise, i_request, "noise", "give unit normal numbers");
   const size_t n_usable = n_actions - static_cast<size_t>(hp.n_obs_steps - 1) * hp.n_action;
@@ -127,7 +135,8 @@ std::vector<ActionChunk> DiffusionPolicy::act(std::span<const ChunkRequest> requ
         std::ranges::count_if(job.obs, [](float v) { return std::abs(v) > kUsualObservation; });
     if (request.noise.empty()) {
       // x at first, and the z of all steps but the last.
-      job.noise.resize((sampler_.needs_noise(0) ? sampler_.n_steps() : 1) * n_actions);
+      const size_t n_x = static_cast<size_t>(hp.n_horizon) * hp.n_channels();
+      job.noise.resize((sampler_.needs_noise(0) ? sampler_.n_steps() : 1) * n_x);
       NormalStream(seed_of(request.seed, kActionStream)).fill(job.noise);
     }
     job.actions.resize(n_actions);

@@ -21,7 +21,8 @@ struct ChunkRequest {
   std::span<const float> obs;  // [To][Do], in the robot's units, oldest first
   uint64_t seed = 0;           // of its noise: the same request gives the same chunk
   // [n_steps + 1][Tp][Da], unit normal: x at first, then the z of every step (the last one is not
-  // read). Empty: drawn from the seed.
+  // read); of an encoder [..][Da + Do], for it denoises observations beside the actions. Empty:
+  // drawn from the seed.
   std::span<const float> noise = {};
   // [n][Da], in the robot's units: actions from "now" on that are already bound to happen. The rest
   // of the chunk is brought into line with them by inpainting, and they come back as they are.
@@ -39,8 +40,8 @@ struct ActionChunk {
 // nor on the number of threads. Nothing is kept from call to call but counts. One thread at a time.
 class DiffusionPolicy {
  public:
-  // Throws Error when the schedule is of another number of layers or steps, and when the backend is
-  // no CPU.
+  // Throws Error when the schedule is of another number of layers, branches or steps, and when the
+  // backend is no CPU.
   DiffusionPolicy(std::shared_ptr<const PolicyTransformerModel> model, const Backend& backend,
                   const SamplerSpec& sampler, const BranchSchedule& schedule,
                   ReuseOrder order = ReuseOrder::kRunSums);
@@ -83,6 +84,8 @@ class DiffusionPolicy {
   ControlCounts counts_;
 };
 
+// Of a model's calls with this sampler.
+BranchShape branch_shape(const PolicyHparams& hparams, const ActionSampler& sampler);
 // The schedule that computes everything.
 BranchSchedule full_schedule(const PolicyHparams& hparams, const ActionSampler& sampler);
 

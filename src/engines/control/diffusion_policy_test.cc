@@ -128,14 +128,14 @@ std::vector<float> plain_actions(const std::vector<float>& obs, const std::vecto
       // Row 2 of 3 observations is now.
       x[2 * 3 + i] = std::sqrt(acp) * action + std::sqrt(1 - acp) * frozen_noise.next();
     }
-    embed_actions(model, x.data(), 6, h.data());
+    embed_actions(model, x.data(), 1, 99 - k, h.data());
     for (int32_t b = 0; b < 6; ++b) {
       branch(model,
              {.b = b, .timestep = 99 - k, .robots = {0, 1}, .h = h.data(), .out = out.data()},
              memory, workspace);
       for (size_t i = 0; i < h.size(); ++i) h[i] += out[i];
     }
-    predict(model, h.data(), 6, y.data());
+    predict(model, h.data(), 1, y.data());
     steps.step(k, y, x, std::span(noise).subspan((k + 1) * 18, 18));
   }
   for (size_t i = 0; i < x.size(); ++i) {
@@ -344,7 +344,7 @@ TEST_F(DiffusionPolicyTest, RefusesBadRequests) {
 }
 
 TEST_F(DiffusionPolicyTest, RefusesAForeignSchedule) {
-  EXPECT_THAT(refusal([&] { make(all(99)); }), HasSubstr("2 layers and 99 steps"));
+  EXPECT_THAT(refusal([&] { make(all(99)); }), HasSubstr("2 layers of 3 branches and 99 steps"));
   EXPECT_THAT(refusal([&] {
                 make({{.n_layers = 3, .n_steps = 100}, true});
               }),

@@ -41,7 +41,7 @@ std::vector<ErrorSurge> measure_error_surge(
     surge.n_bubbling = n_bubbling;
     surge.evaluations = static_cast<double>(schedule.n_computed()) / schedule.shape().n_branches();
     for (int32_t il = 0; il < schedule.shape().n_layers; ++il) {
-      const int32_t b = feed_forward_of(il);
+      const int32_t b = schedule.shape().feed_forward_of(il);
       surge.feed_forward.push_back(errors.at_updates(b, schedule));
       std::vector<ErrorSurge::Update>& updates = surge.updates.emplace_back();
       for (const int32_t k : schedule.steps_of(b)) {

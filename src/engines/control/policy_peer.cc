@@ -47,6 +47,12 @@ class PeerNetwork {
 
 void write_policy_safetensors(const PolicyFile& file, const std::string& path) {
   const PolicyHparams& hp = file.hparams;
+  if (hp.is_encoder_only) {
+    throw Error(
+        fmt::format("{}: the PyTorch peer has the form with a decoder alone; leave --torch "
+                    "out",
+                    file.path));
+  }
   ordered_json head;
   head["__metadata__"] = {{"n_layer", std::to_string(hp.n_layer)},
                           {"n_head", std::to_string(hp.n_head)},

@@ -14,7 +14,8 @@
 namespace reprise {
 
 // Writes a policy's network, without its normaliser, as safetensors: F32, the reference's names;
-// sizes and noise as metadata. Throws Error when the file cannot be written.
+// sizes and noise as metadata. Throws Error when the file cannot be written, and on a policy
+// without a decoder, which the peer does not have.
 void write_policy_safetensors(const PolicyFile& file, const std::string& path);
 
 // The same network in PyTorch, in a process of its own (tools/policy_peer.py): eager, inference

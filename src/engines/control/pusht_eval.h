@@ -39,7 +39,7 @@ struct PushtMethodResult {
   SampleMean score, success;
   SampleMean score_over_full, success_over_full;  // paired by seed and noise
   double action_rmse = 0;      // px, executed actions against full's, same observation and noise
-  double evals_per_chunk = 0;  // branches computed / 3L
+  double evals_per_chunk = 0;  // branches computed / branches
   double flops_per_chunk = 0;
   double call_ms = 0, p95_call_ms = 0;  // of single calls: median, 95th percentile
   int64_t cache_bytes = 0;              // kept for one robot

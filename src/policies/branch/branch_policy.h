@@ -26,8 +26,8 @@ inline bool is_distance(BranchMetric metric) { return metric != BranchMetric::kC
 // What calibration measured at uncached calls, averaged over them.
 struct BranchCalibration {
   BranchShape shape;
-  std::map<BranchMetric, std::vector<float>> similarity;  // each [3L][K][K], symmetric
-  // [3L]: mean |difference| of a value between two steps, over all pairs of steps.
+  std::map<BranchMetric, std::vector<float>> similarity;  // each [n_branches][K][K], symmetric
+  // [n_branches]: mean |difference| of a value between two steps, over all pairs of steps.
   std::vector<double> volatility;
 };
 

@@ -22,14 +22,22 @@ const BranchShape& checked(const BranchShape& shape) {
         "branch schedule of {} layers and {} steps: there are 1..{} layers and 1..{} steps",
         shape.n_layers, shape.n_steps, kMaxLayers, kMaxSteps));
   }
+  if (shape.n_of_a_layer != 2 && shape.n_of_a_layer != 3) {
+    throw Error(fmt::format(
+        "branch schedule of {} branches a layer: a decoder's layer has 3, an encoder's 2",
+        shape.n_of_a_layer));
+  }
   return shape;
 }
 
 }  // namespace
 
-std::string branch_name(int32_t b) {
-  constexpr const char* kNames[] = {"self attention", "cross attention", "feed-forward"};
-  return fmt::format("{} of layer {}", kNames[b % 3], b / 3);
+std::string BranchShape::name_of(int32_t b) const {
+  const int32_t layer = layer_of(b);
+  const char* name = b == feed_forward_of(layer) ? "feed-forward"
+                     : b == layer * n_of_a_layer ? "self attention"
+                                                 : "cross attention";
+  return fmt::format("{} of layer {}", name, layer);
 }
 
 BranchSchedule::BranchSchedule(BranchShape shape, bool computes_all)
@@ -55,7 +63,7 @@ void BranchSchedule::set(int32_t b, int32_t k, bool is_computed) {
     throw Error(
         fmt::format("branch schedule: {} is not computed at step 0, where nothing is there "
                     "to be reused; make the schedule again",
-                    branch_name(b)));
+                    shape_.name_of(b)));
   }
   put(b, k, is_computed);
 }
@@ -65,21 +73,21 @@ void BranchSchedule::set_steps(int32_t b, std::span<const int32_t> steps) {
     throw Error(
         fmt::format("branch schedule: the steps of {} begin with {}, not with 0, where "
                     "nothing is there to be reused; make the schedule again",
-                    branch_name(b), steps.empty() ? "none" : fmt::format("{}", steps.front())));
+                    shape_.name_of(b), steps.empty() ? "none" : fmt::format("{}", steps.front())));
   }
   for (size_t i = 1; i < steps.size(); ++i) {
     if (steps[i] <= steps[i - 1]) {
       throw Error(
           fmt::format("branch schedule: step {} of {} follows step {}; steps rise, make "
                       "the schedule again",
-                      steps[i], branch_name(b), steps[i - 1]));
+                      steps[i], shape_.name_of(b), steps[i - 1]));
     }
   }
   if (steps.back() >= shape_.n_steps) {
     throw Error(
         fmt::format("branch schedule: {} has step {}, the sampler takes {} (0..{}); make "
                     "the schedule for this sampler",
-                    branch_name(b), steps.back(), shape_.n_steps, shape_.n_steps - 1));
+                    shape_.name_of(b), steps.back(), shape_.n_steps, shape_.n_steps - 1));
   }
   for (int32_t k = 0; k < shape_.n_steps; ++k) put(b, k, false);
   for (const int32_t k : steps) put(b, k, true);

@@ -7,26 +7,28 @@
 
 namespace reprise {
 
-// The residual branches of a policy transformer and the denoising steps of one call. Branch
-// b = 3 * layer + {0: self attention, 1: cross attention, 2: feed-forward}, in execution order.
+// The residual branches of a policy transformer and the denoising steps of one call. Branches are
+// numbered as they are executed, layer by layer: self attention, cross attention (in decoders
+// alone), feed-forward.
 struct BranchShape {
   int32_t n_layers = 0;
-  int32_t n_steps = 0;  // K: forwards of one call
+  int32_t n_steps = 0;       // K: forwards of one call
+  int32_t n_of_a_layer = 3;  // branches: 3 of a decoder's layer, 2 of an encoder's
 
-  int32_t n_branches() const { return 3 * n_layers; }
+  int32_t n_branches() const { return n_of_a_layer * n_layers; }
+  int32_t layer_of(int32_t b) const { return b / n_of_a_layer; }
+  int32_t feed_forward_of(int32_t layer) const { return n_of_a_layer * (layer + 1) - 1; }
+  // "self attention of layer 2"
+  std::string name_of(int32_t b) const;
   bool operator==(const BranchShape&) const = default;
 };
-
-inline int32_t feed_forward_of(int32_t layer) { return 3 * layer + 2; }
-// "self attention of layer 2"
-std::string branch_name(int32_t b);
 
 // Which branches are computed at which step; at every other one its last computed output is added
 // again. Step 0, the noisiest, computes all.
 class BranchSchedule {
  public:
   // Every branch at every step, or each at step 0 alone. Throws Error unless there is at least one
-  // layer and one step, and at most 1024 layers and 65536 steps.
+  // layer and one step, at most 1024 layers and 65536 steps, and 2 or 3 branches in a layer.
   BranchSchedule(BranchShape shape, bool computes_all);
 
   const BranchShape& shape() const { return shape_; }

@@ -35,6 +35,21 @@ TEST(BranchSchedule, ComputesAllOrOnlyTheFirstStep) {
   for (int32_t b = 0; b < 6; ++b) EXPECT_THAT(first.steps_of(b), ElementsAre(0));
 }
 
+TEST(BranchShape, NamesTheBranchesOfDecodersAndEncoders) {
+  const BranchShape decoder{.n_layers = 2, .n_steps = 1};
+  const BranchShape encoder{.n_layers = 2, .n_steps = 1, .n_of_a_layer = 2};
+  const auto names = [](const BranchShape& shape) {
+    std::vector<std::string> all(shape.n_branches());
+    for (int32_t b = 0; b < shape.n_branches(); ++b) all[b] = shape.name_of(b);
+    return all;
+  };
+  EXPECT_THAT(names(decoder), ElementsAre("self attention of layer 0", "cross attention of layer 0",
+                                          "feed-forward of layer 0", "self attention of layer 1",
+                                          "cross attention of layer 1", "feed-forward of layer 1"));
+  EXPECT_THAT(names(encoder), ElementsAre("self attention of layer 0", "feed-forward of layer 0",
+                                          "self attention of layer 1", "feed-forward of layer 1"));
+}
+
 TEST(BranchSchedule, HoldsWhatWasSet) {
   BranchSchedule schedule({.n_layers = 2, .n_steps = 9}, false);
   schedule.set_steps(1, std::vector<int32_t>{0, 3, 8});
@@ -108,8 +123,9 @@ TEST(BranchSchedule, RefusesStepsThatNoCallCanTake) {
 }
 
 TEST(BranchSchedule, RefusesAShapeThatIsNone) {
-  for (const BranchShape shape : {BranchShape{0, 10}, BranchShape{2, 0}, BranchShape{-1, 10},
-                                  BranchShape{1025, 10}, BranchShape{2, 65537}}) {
+  for (const BranchShape shape :
+       {BranchShape{0, 10}, BranchShape{2, 0}, BranchShape{-1, 10}, BranchShape{1025, 10},
+        BranchShape{2, 65537}, BranchShape{2, 10, 1}, BranchShape{2, 10, 4}}) {
     EXPECT_THROW(BranchSchedule(shape, true), Error) << shape.n_layers << " " << shape.n_steps;
   }
 }

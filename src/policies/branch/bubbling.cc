@@ -22,8 +22,9 @@ void bubble_up(std::span<const double> volatility, int32_t n, BranchSchedule& sc
   const BranchSchedule before = schedule;
   const BranchShape& shape = before.shape();
   for (const int32_t b : most_volatile(volatility, n)) {
-    for (int32_t layer = b / 3; layer < shape.n_layers; ++layer) {
-      for (const int32_t k : before.steps_of(feed_forward_of(layer))) schedule.set(b, k, true);
+    for (int32_t layer = shape.layer_of(b); layer < shape.n_layers; ++layer) {
+      for (const int32_t k : before.steps_of(shape.feed_forward_of(layer)))
+        schedule.set(b, k, true);
     }
   }
 }

@@ -34,6 +34,18 @@ TEST(Bubbling, NeverLooksAtEarlierLayers) {
   for (const int32_t b : {3, 4, 5}) EXPECT_THAT(schedule.steps_of(b), ElementsAre(0, 7));
 }
 
+TEST(Bubbling, KnowsTheFeedForwardBranchesOfAnEncoder) {
+  BranchSchedule schedule({.n_layers = 2, .n_steps = 8, .n_of_a_layer = 2}, false);
+  schedule.set_steps(1, std::vector<int32_t>{0, 5});
+  schedule.set_steps(2, std::vector<int32_t>{0, 3});
+  schedule.set_steps(3, std::vector<int32_t>{0, 7});
+  bubble_up(std::vector<double>{9, 1, 8, 1}, 2, schedule);
+  EXPECT_THAT(schedule.steps_of(0), ElementsAre(0, 5, 7));
+  EXPECT_THAT(schedule.steps_of(1), ElementsAre(0, 5));
+  EXPECT_THAT(schedule.steps_of(2), ElementsAre(0, 3, 7));
+  EXPECT_THAT(schedule.steps_of(3), ElementsAre(0, 7));
+}
+
 TEST(Bubbling, DoesNothingBelowTwo) {
   for (const int32_t n : {0, 1}) {
     BranchSchedule schedule = two_layers();

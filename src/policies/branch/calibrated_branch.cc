@@ -67,13 +67,13 @@ StepSimilarity CalibratedBranch::similarity(const BranchShape& shape,
     if (std::isfinite(out.values[i])) continue;
     throw Error(fmt::format("{}: the calibration's {} of steps {} and {} of {} is {}; {}", name_,
                             to_string(config_.metric), i / n_steps % n_steps, i % n_steps,
-                            branch_name(static_cast<int32_t>(i / n_steps / n_steps)), out.values[i],
-                            kAgain));
+                            shape.name_of(static_cast<int32_t>(i / n_steps / n_steps)),
+                            out.values[i], kAgain));
   }
   for (size_t b = 0; b < n_branches; ++b) {
     if (std::isfinite(calibration->volatility[b])) continue;
     throw Error(fmt::format("{}: the calibration's volatility of {} is {}; {}", name_,
-                            branch_name(static_cast<int32_t>(b)), calibration->volatility[b],
+                            shape.name_of(static_cast<int32_t>(b)), calibration->volatility[b],
                             kAgain));
   }
   return out;

@@ -13,7 +13,7 @@ namespace reprise {
 // What calibration measured with one metric, checked.
 struct StepSimilarity {
   BranchShape shape;
-  std::span<const float> values;  // [3L][K][K]
+  std::span<const float> values;  // [n_branches][K][K]
   bool is_distance = false;
 
   std::span<const float> of(int32_t b) const {
@@ -28,7 +28,7 @@ class CalibratedBranch final : public BranchPolicy {
  public:
   struct Config {
     int32_t n_updates = 10;  // S, 1..K
-    int32_t n_bubbling = 0;  // n, 0..3L
+    int32_t n_bubbling = 0;  // n, 0..n_branches
     BranchMetric metric = BranchMetric::kCosine;
     bool forces_last = true;
     std::string file = {};  // empty: the usual place
