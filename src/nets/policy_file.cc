@@ -188,11 +188,11 @@ std::string own_name(const std::string& name) {
   constexpr std::string_view kNormaliser = "normalizer.params_dict.";
   if (name.starts_with(kModel)) return name.substr(kModel.size());
   if (!name.starts_with(kNormaliser)) return name;
-  std::string own = "norm." + name.substr(kNormaliser.size());
+  const std::string own = "norm." + name.substr(kNormaliser.size());
   constexpr std::string_view kStatistics = ".input_stats.";
   const size_t at = own.find(kStatistics);
-  if (at != std::string::npos) own.replace(at, kStatistics.size(), ".");
-  return own;
+  if (at == std::string::npos) return own;
+  return fmt::format("{}.{}", own.substr(0, at), own.substr(at + kStatistics.size()));
 }
 
 // Sizes that the tensors' shapes tell: all but n_obs_steps of an encoder.
