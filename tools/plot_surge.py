@@ -85,7 +85,7 @@ def draw(report):
         svg.append("</g>")
     at = LEFT
     for surge, ink, kind in zip(surges, COLOURS, MARKS):
-        words = f"{name(surge)}: {surge['evaluations']:.1f} evaluations, error {surge['rms']:.2f}"
+        words = f"{name(surge)}: {surge['evaluations']:.1f} evaluations, error {surge['rms_at_first_updates']:.2f}"
         svg.append(mark(kind, at + 5, 18, 4, ink) + f'<text x="{at + 15}" y="22" fill="{ink}">{words}</text>')
         at += 30 + 6 * len(words)
     svg.append("</svg>")
