@@ -24,11 +24,12 @@ const PolicyEntry kBacBranch = {
     .summary = "each residual branch at its own best steps, the most volatile with those behind",
     .source = "BAC, arXiv 2506.13456, as its authors' code",
     .when_to_use =
-        "about 10 of 100 evaluations have to do and the chunk has to come close to the full "
-        "sampler's: its action error was half of uniform's at that cost; no smaller from 20 on",
+        "the chunk has to come close to the full sampler's at a sixth of its work: its action "
+        "error "
+        "was half of what other noise makes",
     .when_not =
-        "before a sampler of fewer steps and branch/uniform were tried: in our small experiment "
-        "both scored higher in closed loop at equal cost, and it was not lossless",
+        "before a respaced sampler of fewer steps and branch/joint were tried: over 200 episodes "
+        "both scored higher at equal cost, and it was not lossless (docs/bac.md)",
     .options = bac_options(),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       CalibratedBranch::Config config = calibrated_config(o);

@@ -27,10 +27,9 @@ const PolicyEntry kUniformBranch = {
     .summary = "compute all residual branches at every n-th denoising step",
     .source = "the baseline of BAC, arXiv 2506.13456",
     .when_to_use =
-        "without a calibration, and as what every other schedule has to beat: in our small "
-        "experiment it scored above bac at equal cost",
-    .when_not =
-        "10 of 100 steps or fewer, where a respaced sampler of as many steps scored no worse",
+        "without a calibration, and as what every other schedule has to beat: with 25 updates and "
+        "the last step it scored no worse than bac at equal cost",
+    .when_not = "20 of 100 steps or fewer, where a respaced sampler of as many steps scored higher",
     .options = {int_option("every", 5, 1, kMaxUpdates, "steps from one computed step to the next"),
                 int_option("updates", 0, 0, kMaxUpdates,
                            "instead of `every`: at least n computed steps, one every K / n "
