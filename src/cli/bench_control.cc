@@ -108,7 +108,6 @@ void add_bench_control(CLI::App& bench, int& exit_code) {
   verb->footer(
       "Examples:\n"
       "  reprise bench control --quick\n"
-      "  reprise bench control pusht-demo --torch peer/bin/python --json control.json\n"
       "  reprise bench control pusht-demo --soak 20s");
   verb->callback([=, &exit_code] {
     if (flags->is_quick) {

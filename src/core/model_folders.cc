@@ -84,9 +84,11 @@ NamedModel named_model(const fs::path& path, ModelFolder::Kind kind, const std::
     if (is_same(known.file, file)) out.names.push_back(known.name);
   }
   if (!own_folder.empty()) {
-    // The file's own name says more than its folder's.
-    const std::string plain = without_weight_type(path.stem().string());
+    // The file's own name says more than its folder's: "pusht-demo" in "pusht".
+    const std::string stem = path.stem().string();
+    const std::string plain = without_weight_type(stem);
     if (!plain.empty()) out.names.push_back(plain);
+    if (stem.starts_with(own_folder + '-')) out.names.push_back(stem);
     out.names.push_back(own_folder);
   }
   out.names.push_back(path.stem().string());

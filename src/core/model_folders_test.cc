@@ -93,7 +93,8 @@ TEST_F(ModelFolders, ACalibrationIsNoModel) {
   put("data/other.Branch.GGUF");
   EXPECT_EQ(find("pusht"), model);  // alone in a folder of its own
   EXPECT_EQ(find("pusht-demo"), model);
-  EXPECT_EQ(local_models(folders_).size(), 1U);
+  ASSERT_EQ(local_models(folders_).size(), 1U);
+  EXPECT_EQ(local_models(folders_)[0].name, "pusht-demo");
   EXPECT_THAT(refusal("pusht-demo.branch"), HasSubstr("no model 'pusht-demo.branch'"));
 }
 
