@@ -6,8 +6,8 @@
 #include "cli/bench_text.h"
 #include "cli/compute_flags.h"
 #include "cli/interrupt.h"
-#include "engines/text_model.h"
 #include "engines/generate/thread_bench.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 namespace {

@@ -34,8 +34,8 @@ class Backend {
  public:
   static constexpr int32_t kMostThreads = 512;
 
-  // As many threads as wanted, but no more than this process has cores: further ones would only wait
-  // for each other's cores at the end of every node. 0: all cores. Throws Error beyond
+  // As many threads as wanted, but no more than this process has cores: further ones would only
+  // wait for each other's cores at the end of every node. 0: all cores. Throws Error beyond
   // kMostThreads.
   static int32_t useful_threads(int32_t wanted);
 

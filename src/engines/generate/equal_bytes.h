@@ -9,8 +9,8 @@
 #include "core/backend.h"
 #include "engines/generate/named_policy.h"
 #include "engines/generate/recall_prompt.h"
-#include "engines/text_model.h"
 #include "engines/generate/tokens_read.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 

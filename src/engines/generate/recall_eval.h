@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "core/backend.h"
-#include "engines/generate/agreement.h"
 #include "core/binomial.h"
+#include "engines/generate/agreement.h"
 #include "engines/generate/named_policy.h"
 #include "engines/generate/recall_prompt.h"
-#include "engines/text_model.h"
 #include "engines/generate/tokens_read.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 

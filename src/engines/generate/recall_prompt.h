@@ -8,8 +8,8 @@
 #include "core/chat_template.h"
 #include "engines/generate/recall_question.h"
 #include "engines/generate/sequence.h"
-#include "engines/text_model.h"
 #include "engines/generate/tokens_read.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 
