@@ -20,7 +20,6 @@ BPE or larger than the embedding, values that are no finite numbers.
 import argparse
 import dataclasses
 import math
-import os
 import pathlib
 import sys
 
@@ -35,6 +34,7 @@ import dllm_vocabulary
 import safetensors_file
 from dllm_checkpoint import CheckpointError, Expected, Shape
 from dllm_vocabulary import Vocabulary
+from whole_file import whole_file
 
 TYPES = {
     "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
@@ -127,33 +127,28 @@ def convert(folder: pathlib.Path, out: pathlib.Path, kind: str, pre_tokenizer: s
     matrix_type, file_type = TYPES[kind]
     types = [type_of(tensor, matrix_type) for tensor in wanted]
 
-    part = out.with_suffix(".part")
-    writer = gguf.GGUFWriter(part, shape.arch)
-    try:
-        add_about = {"name": writer.add_name, "description": writer.add_description, "licence": writer.add_license}
-        for key, text in (about or {}).items():
-            add_about[key](text)
-        writer.add_file_type(file_type)
-        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-        add_description(writer, shape)
-        add_vocabulary(writer, shape, vocabulary)
-        if n_canvas is not None:
-            writer.add_uint32("reprise.canvas_length", n_canvas)
-        for tensor, tensor_type in zip(wanted, types):
-            writer.add_tensor_info(tensor.gguf_name, tensor.shape, numpy.dtype(numpy.float32), n_bytes(tensor, tensor_type),
-                                   tensor_type)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        for tensor, tensor_type in zip(wanted, types):
-            writer.write_tensor_data(encoded(tensor, found[tensor.name].values(), tensor_type))
-        writer.close()
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(out)
-    finally:
-        writer.close()
-        part.unlink(missing_ok=True)
+    with whole_file(out) as part:
+        writer = gguf.GGUFWriter(part, shape.arch)
+        try:
+            add_about = {"name": writer.add_name, "description": writer.add_description, "licence": writer.add_license}
+            for key, text in (about or {}).items():
+                add_about[key](text)
+            writer.add_file_type(file_type)
+            writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+            add_description(writer, shape)
+            add_vocabulary(writer, shape, vocabulary)
+            if n_canvas is not None:
+                writer.add_uint32("reprise.canvas_length", n_canvas)
+            for tensor, tensor_type in zip(wanted, types):
+                writer.add_tensor_info(tensor.gguf_name, tensor.shape, numpy.dtype(numpy.float32), n_bytes(tensor, tensor_type),
+                                       tensor_type)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
+            for tensor, tensor_type in zip(wanted, types):
+                writer.write_tensor_data(encoded(tensor, found[tensor.name].values(), tensor_type))
+        finally:
+            writer.close()
 
 
 def main() -> int:

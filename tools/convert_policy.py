@@ -20,7 +20,6 @@ schedules than squaredcos_cap_v2, predictions other than epsilon and sample.
 """
 
 import argparse
-import os
 import pathlib
 import sys
 
@@ -34,6 +33,7 @@ import policy_checkpoint
 import safetensors_file
 import torch_checkpoint
 from policy_checkpoint import IGNORED, Noise, Policy, PolicyError
+from whole_file import whole_file
 
 Kind = gguf.GGMLQuantizationType
 TYPES = {"f32": Kind.F32, "f16": Kind.F16, "q8_0": Kind.Q8_0}
@@ -130,24 +130,19 @@ def convert(policy: Policy, out: pathlib.Path, kind: str, about: dict[str, objec
     policy_checkpoint.check(policy)
     if not 0 < about.get("control_hz", 10.0) < float("inf"):
         raise PolicyError(f"{policy.path}: a control rate of {about['control_hz']} Hz, expected a number above 0")
-    part = out.with_suffix(".part")
-    writer = gguf.GGUFWriter(part, "dp")
-    try:
-        add_description(writer, policy, about)
-        for name in policy_checkpoint.expected_tensors(policy.sizes):
-            values = policy.tensors[name]
-            tensor_type = type_of(name, values, TYPES[kind])
-            writer.add_tensor(name, encoded(policy.path, name, values, tensor_type), raw_dtype=tensor_type)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(out)
-    finally:
-        writer.close()
-        part.unlink(missing_ok=True)
+    with whole_file(out) as part:
+        writer = gguf.GGUFWriter(part, "dp")
+        try:
+            add_description(writer, policy, about)
+            for name in policy_checkpoint.expected_tensors(policy.sizes):
+                values = policy.tensors[name]
+                tensor_type = type_of(name, values, TYPES[kind])
+                writer.add_tensor(name, encoded(policy.path, name, values, tensor_type), raw_dtype=tensor_type)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
 
 
 def main() -> int:

@@ -1,16 +1,12 @@
 """Writes JSON Lines."""
 
 import json
-import os
 import pathlib
+
+from whole_file import whole_file
 
 
 def write_lines(path: pathlib.Path, rows: list[dict]) -> None:
     """One object a line; the file is complete or absent."""
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -7,10 +7,11 @@ A mark is a row of the report: the mean score with one standard error on either 
 Methods that differ in their budget alone are joined.
 """
 
-import json
 import math
 import re
 import sys
+
+import svg_plot
 
 WIDTH, HEIGHT = 860, 500
 LEFT, RIGHT, TOP, BOTTOM = 64, 190, 44, 52
@@ -60,21 +61,7 @@ def free_place(x, y, words, taken):
     """Where a label beside (x, y) covers no mark and no other label: the first that is free, or else the first."""
     width = 6.2 * len(words)
     places = [(x + 7, y - 6), (x + 7, y + 14), (x - 7 - width, y - 6), (x - 7 - width, y + 14)]
-    for at_x, at_y in places:
-        box = (at_x - 1, at_y - 9, at_x + width + 1, at_y + 2)
-        if all(box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in taken):
-            break
-    else:
-        at_x, at_y = places[0]
-        box = (at_x - 1, at_y - 9, at_x + width + 1, at_y + 2)
-    taken.append(box)
-    return at_x, at_y
-
-
-def ticks(low, high):
-    """1, 2 and 5 times powers of ten from `low` to `high`."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [m * 10.0**power for power in powers for m in (1, 2, 5) if low <= m * 10.0**power <= high]
+    return svg_plot.free_place(places, lambda at_x, at_y: (at_x - 1, at_y - 9, at_x + width + 1, at_y + 2), taken)
 
 
 def draw(report):
@@ -98,7 +85,7 @@ def draw(report):
         at = y(tenth / 10)
         svg.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#e5e5e5"/>'
                    f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tenth / 10:.1f}</text>')
-    for ms in ticks(fastest, slowest):
+    for ms in svg_plot.ticks(fastest, slowest):
         svg.append(f'<line x1="{x(ms):.1f}" x2="{x(ms):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="#f0f0f0"/>'
                    f'<text x="{x(ms):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{ms:g}</text>')
     svg.append(f'<text x="{LEFT}" y="{HEIGHT - 10}">ms a chunk (logarithmic)</text>')
@@ -140,19 +127,5 @@ def draw(report):
     return "\n".join(svg) + "\n"
 
 
-def main():
-    if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open(sys.argv[1], encoding="utf-8") as file:
-        report = json.load(file)
-    if report.get("eval") != "pusht" or not report.get("rows"):
-        print(f"{sys.argv[1]}: no rows of 'reprise eval pusht'", file=sys.stderr)
-        return 1
-    with open(sys.argv[2], "w", encoding="utf-8") as out:
-        out.write(draw(report))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(svg_plot.main(__doc__, "pusht", "rows", "no rows of 'reprise eval pusht'", draw))

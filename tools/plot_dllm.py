@@ -7,10 +7,11 @@ A mark is a row of the report: the share of right answers with its 95 % interval
 token-forwards (rows computed, padding included) of one answer. Spans of fixed lengths are joined.
 """
 
-import json
 import math
 import re
 import sys
+
+import svg_plot
 
 WIDTH, HEIGHT = 820, 460
 LEFT, RIGHT, TOP, BOTTOM = 64, 170, 44, 52
@@ -64,22 +65,11 @@ def free_place(x, y, words, taken):
     width = 6.2 * len(words)
     places = [(x + 9, y - 5), (x + 9, y + 13), (x - 9 - width, y - 5), (x - 9 - width, y + 13)]
     places += [(x + 9, y + lift) for step in range(2, 9) for lift in (-5 - 13 * step, 13 + 13 * step)]
-    for at_x, at_y in places:
-        box = (at_x - 2, at_y - 10, at_x + width + 2, at_y + 3)
-        is_inside = LEFT <= at_x and box[2] < WIDTH - RIGHT and TOP < at_y < HEIGHT - BOTTOM
-        if is_inside and all(box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in taken):
-            break
-    else:
-        at_x, at_y = places[0]
-        box = (at_x - 2, at_y - 10, at_x + width + 2, at_y + 3)
-    taken.append(box)
-    return at_x, at_y
 
+    def is_inside(place, box):
+        return LEFT <= place[0] and box[2] < WIDTH - RIGHT and TOP < place[1] < HEIGHT - BOTTOM
 
-def ticks(low, high):
-    """1, 2 and 5 times powers of ten from `low` to `high`."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [m * 10**power for power in powers for m in (1, 2, 5) if low <= m * 10**power <= high]
+    return svg_plot.free_place(places, lambda at_x, at_y: (at_x - 2, at_y - 10, at_x + width + 2, at_y + 3), taken, is_inside)
 
 
 def draw(report):
@@ -110,9 +100,9 @@ def draw(report):
         at = y(tenth / 10)
         svg.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#e5e5e5"/>'
                    f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10 * tenth} %</text>')
-    for cost in ticks(cheapest, dearest):
+    for cost in svg_plot.ticks(cheapest, dearest):
         svg.append(f'<line x1="{x(cost):.1f}" x2="{x(cost):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="#f0f0f0"/>'
-                   f'<text x="{x(cost):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{cost:,}</text>')
+                   f'<text x="{x(cost):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{cost:,.15g}</text>')
     svg.append(f'<text x="{LEFT}" y="{HEIGHT - 10}">token-forwards an answer (logarithmic)</text>')
 
     for refresh in refreshes:
@@ -156,19 +146,5 @@ def draw(report):
     return "\n".join(svg) + "\n"
 
 
-def main():
-    if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open(sys.argv[1], encoding="utf-8") as file:
-        report = json.load(file)
-    if report.get("eval") != "dllm" or not report.get("rows"):
-        print(f"{sys.argv[1]}: no rows of 'reprise eval dllm'", file=sys.stderr)
-        return 1
-    with open(sys.argv[2], "w", encoding="utf-8") as out:
-        out.write(draw(report))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(svg_plot.main(__doc__, "dllm", "rows", "no rows of 'reprise eval dllm'", draw))

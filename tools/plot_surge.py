@@ -7,9 +7,10 @@ Left: how wrong each layer's feed-forward is, on average, at the steps where it 
 bubbling branches. Right: each of these steps on its own, all layers, along the denoising.
 """
 
-import json
 import math
 import sys
+
+import svg_plot
 
 WIDTH, HEIGHT = 860, 400
 LEFT, GAP, RIGHT, TOP, BOTTOM = 64, 76, 16, 62, 52
@@ -92,19 +93,5 @@ def draw(report):
     return "\n".join(svg) + "\n"
 
 
-def main():
-    if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open(sys.argv[1], encoding="utf-8") as file:
-        report = json.load(file)
-    if report.get("eval") != "pusht" or not report.get("surge"):
-        print(f"{sys.argv[1]}: nothing of 'reprise eval pusht --surge'", file=sys.stderr)
-        return 1
-    with open(sys.argv[2], "w", encoding="utf-8") as out:
-        out.write(draw(report))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(svg_plot.main(__doc__, "pusht", "surge", "nothing of 'reprise eval pusht --surge'", draw))

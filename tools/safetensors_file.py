@@ -7,10 +7,11 @@ holds, and only when asked for: a checkpoint of 16 GB is never in memory as a wh
 import dataclasses
 import json
 import math
-import os
 import pathlib
 
 import numpy
+
+from whole_file import whole_file
 
 MAX_HEADER_BYTES = 100_000_000  # as the format's own reader
 DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no BF16: the upper half of an F32
@@ -117,11 +118,7 @@ def write(path: pathlib.Path, tensors: dict[str, numpy.ndarray], metadata: dict[
         begin = end
     head = json.dumps(entries, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)  # data begin at a multiple of eight
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
         for values in tensors.values():
             file.write(numpy.ascontiguousarray(values, "<f4").tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
