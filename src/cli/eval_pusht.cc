@@ -25,9 +25,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Of the episodes that observations for action errors come from.
-constexpr uint32_t kObservationSeed = 200000;
-constexpr int32_t kObservationSpread = 16;
 constexpr int32_t kSurgeUpdates = 10;
 constexpr int32_t kSurgeBubbling[] = {0, 3, 5};
 
@@ -127,11 +124,10 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
     json["rows"].push_back(result_json(result));
     write();
   };
-  const PushtEvaluation evaluation = evaluate_pusht(model, backend, methods,
-                                                    {.run = flags.run,
-                                                     .observations = std::move(observations),
-                                                     .first_noise_seed = kObservationSeed},
-                                                    events);
+  const PushtEvaluation evaluation = evaluate_pusht(
+      model, backend, methods,
+      {.run = flags.run, .observations = std::move(observations), .first_noise_seed = kErrorSeed},
+      events);
   if (!evaluation.results.empty()) {
     print_results(evaluation.results);
     fmt::print("full with other noise: {:.1f} px\n", evaluation.noise_rmse);
@@ -144,7 +140,7 @@ void show_surge(const PushtFlags& flags, const std::shared_ptr<const PolicyTrans
   const SamplerSpec sampler = SamplerSpec::parse("ddpm", model->noise);
   const std::vector<ErrorSurge> surges =
       measure_error_surge(model, backend, sampler, kSurgeUpdates, kSurgeBubbling, observations,
-                          kObservationSeed, throw_if_interrupted);
+                          kErrorSeed, throw_if_interrupted);
   print_surges(surges);
   if (flags.json_path.empty()) return;
   ordered_json json = head(flags, *model, backend, observations.size());
@@ -178,7 +174,7 @@ void eval_pusht(const PushtFlags& flags) {
                                                           : std::vector<std::string>{"full"}));
   DiffusionPolicy full(model, backend, methods[0].sampler, methods[0].schedule);
   std::vector<std::vector<float>> observations =
-      observe_pusht(full, kObservationSeed, flags.n_observations, kObservationSpread);
+      observe_pusht(full, kErrorSeed, flags.n_observations, kErrorSpread);
   if (flags.is_surge) return show_surge(flags, model, backend, observations);
   if (!flags.grid.empty())
     methods = pusht_table_methods(model, backend, observations.front(), throw_if_interrupted);

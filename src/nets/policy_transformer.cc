@@ -235,4 +235,20 @@ double branch_flops(const PolicyTransformerModel& model, int32_t b) {
   return 2 * rows * 8 * d * d;
 }
 
+std::vector<float> predict_all(const PolicyTransformerModel& model, std::span<const float> x,
+                               int32_t timestep, const PolicyMemory& memory, RobotRange robots,
+                               PolicyWorkspace& workspace) {
+  const PolicyHparams& hp = model.hparams;
+  std::vector<float> h(static_cast<size_t>(robots.n * hp.n_rows() * hp.n_embd));
+  std::vector<float> out(h.size());
+  embed_actions(model, x.data(), robots.n, timestep, h.data());
+  for (int32_t b = 0; b < hp.n_branches(); ++b) {
+    branch(model, {b, timestep, robots, h.data(), out.data()}, memory, workspace);
+    for (size_t i = 0; i < h.size(); ++i) h[i] += out[i];
+  }
+  std::vector<float> y(x.size());
+  predict(model, h.data(), robots.n, y.data());
+  return y;
+}
+
 }  // namespace reprise

@@ -72,4 +72,10 @@ void reuse_step(const PolicyTransformerModel& model, const float* x, const float
 // Multiply-adds times two that branch b of one robot makes.
 double branch_flops(const PolicyTransformerModel& model, int32_t b);
 
+// The parts in order, everything computed, for the robots of a memory. x: [robots.n][n_horizon]
+// [values of a row]; so is the result.
+std::vector<float> predict_all(const PolicyTransformerModel& model, std::span<const float> x,
+                               int32_t timestep, const PolicyMemory& memory, RobotRange robots,
+                               PolicyWorkspace& workspace);
+
 }  // namespace reprise

@@ -54,22 +54,6 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
   return largest;
 }
 
-std::vector<float> forward(const Model& model, const std::vector<float>& x, int32_t t,
-                           const PolicyMemory& memory, RobotRange robots,
-                           PolicyWorkspace& workspace) {
-  std::vector<float> h(
-      static_cast<size_t>(robots.n * model.hparams.n_rows() * model.hparams.n_embd));
-  std::vector<float> own(h.size());
-  embed_actions(model, x.data(), robots.n, t, h.data());
-  for (int32_t b = 0; b < model.hparams.n_branches(); ++b) {
-    branch(model, {b, t, robots, h.data(), own.data()}, memory, workspace);
-    for (size_t i = 0; i < h.size(); ++i) h[i] += own[i];
-  }
-  std::vector<float> y(x.size());
-  predict(model, h.data(), robots.n, y.data());
-  return y;
-}
-
 // x, observations of a decoder, then what tools/golden_policy.py lists for each timestep.
 void expect_golden(const Model& model, const char* name) {
   const PolicyHparams& hp = model.hparams;
@@ -90,7 +74,8 @@ void expect_golden(const Model& model, const char* name) {
       EXPECT_LT(largest_difference(out, want), kTolerance) << "timestep " << t << " branch " << b;
     }
     const std::vector<float> want = golden.take(x.size());
-    EXPECT_LT(largest_difference(forward(model, x, t, memory, {0, 1}, workspace), want), kTolerance)
+    EXPECT_LT(largest_difference(predict_all(model, x, t, memory, {0, 1}, workspace), want),
+              kTolerance)
         << "timestep " << t;
   }
   EXPECT_TRUE(golden.is_at_end());
@@ -115,7 +100,7 @@ TEST(PolicyTransformer, EqualsPyTorchOnTheDemoModel) {
   remember_observations(*model, obs, memory);
   PolicyWorkspace workspace(*model, 1);
   const float difference =
-      largest_difference(forward(*model, x, 37, memory, {0, 1}, workspace), want);
+      largest_difference(predict_all(*model, x, 37, memory, {0, 1}, workspace), want);
   RecordProperty("largest_difference", std::to_string(difference));
   EXPECT_LT(difference, kTolerance);
 }
@@ -128,7 +113,7 @@ TEST(PolicyTransformer, HoldsWeightsInTheTypeAskedFor) {
     PolicyMemory memory;
     remember_observations(model, obs, memory);
     PolicyWorkspace workspace(model, 1);
-    return forward(model, x, 37, memory, {0, 1}, workspace);
+    return predict_all(model, x, 37, memory, {0, 1}, workspace);
   };
   const auto as_is = Model::load(kDemo);
   const auto f32 = Model::load(kDemo, PolicyWeights::kF32);
@@ -166,14 +151,15 @@ TEST(PolicyTransformer, OtherRobotsChangeNoBit) {
     const int64_t n_seen = model->hparams.n_obs_steps * model->hparams.n_obs;
     const Robots robots(*model, 3);
     PolicyWorkspace workspace(*model, 3);
-    const std::vector<float> all = forward(*model, robots.x, 40, robots.memory, {0, 3}, workspace);
+    const std::vector<float> all =
+        predict_all(*model, robots.x, 40, robots.memory, {0, 3}, workspace);
     for (int64_t i = 0; i < 3; ++i) {
       const std::vector<float> x(robots.x.begin() + i * n, robots.x.begin() + (i + 1) * n);
       const std::vector<float> want(all.begin() + i * n, all.begin() + (i + 1) * n);
-      EXPECT_EQ(forward(*model, x, 40, robots.memory, {i, 1}, workspace), want);
+      EXPECT_EQ(predict_all(*model, x, 40, robots.memory, {i, 1}, workspace), want);
       PolicyMemory alone;
       remember_observations(*model, std::span(robots.obs).subspan(i * n_seen, n_seen), alone);
-      EXPECT_EQ(forward(*model, x, 40, alone, {0, 1}, workspace), want);
+      EXPECT_EQ(predict_all(*model, x, 40, alone, {0, 1}, workspace), want);
     }
   }
 }
@@ -205,7 +191,7 @@ TEST(PolicyTransformer, ShowsNanInItsRobotAlone) {
   PolicyWorkspace workspace(*model, 2);
   const size_t n = robots.x.size() / 2;
   robots.x[n + 3] = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<float> y = forward(*model, robots.x, 3, robots.memory, {0, 2}, workspace);
+  const std::vector<float> y = predict_all(*model, robots.x, 3, robots.memory, {0, 2}, workspace);
   for (size_t i = 0; i < n; ++i) EXPECT_TRUE(std::isfinite(y[i]));
   EXPECT_FALSE(std::isfinite(y.back()));
 }

@@ -26,8 +26,6 @@ constexpr const char* kFull = "full";
 constexpr const char* kBac5 = "bac:updates=10,bubbling=5";
 constexpr const char* kBac3 = "bac:updates=10,bubbling=3";
 // Of the episodes that observations come from; no evaluation and no calibration has these.
-constexpr uint32_t kObservationSeed = 200000;
-constexpr int32_t kObservationSpread = 16;
 
 BenchSample once(double value) { return {1, value, value, value}; }
 
@@ -85,15 +83,13 @@ class ControlBench {
   void compare_actions() {
     on_turn_();
     DiffusionPolicy& full = *contestants_[0].policy;
-    observations_ =
-        pusht_observations(full, kObservationSeed, options_.n_observations, kObservationSpread);
-    const auto exact = executed_actions(full, observations_, kObservationSeed);
+    observations_ = pusht_observations(full, kErrorSeed, options_.n_observations, kErrorSpread);
+    const auto exact = executed_actions(full, observations_, kErrorSeed);
     for (Contestant& one : contestants_) {
       on_turn_();
-      rmse_.push_back(
-          action_rmse(executed_actions(*one.policy, observations_, kObservationSeed), exact));
+      rmse_.push_back(action_rmse(executed_actions(*one.policy, observations_, kErrorSeed), exact));
     }
-    const uint64_t others = kObservationSeed + observations_.size();
+    const uint64_t others = kErrorSeed + observations_.size();
     noise_rmse_ = action_rmse(executed_actions(full, observations_, others), exact);
     if (peer_) {
       ratio("forward_max_abs_error_vs_pytorch",

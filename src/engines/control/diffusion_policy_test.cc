@@ -118,9 +118,6 @@ std::vector<float> plain_actions(const std::vector<float>& obs, const std::vecto
   NormalStream frozen_noise(seed_of(seed, 1));
   PolicyWorkspace workspace(model, 1);
   std::vector<float> x(noise.begin(), noise.begin() + 18);
-  std::vector<float> y(18);
-  std::vector<float> h(6 * 32);
-  std::vector<float> out(6 * 32);
   for (int32_t k = 0; k < 100; ++k) {
     const float acp = levels.acp[99 - k];
     for (size_t i = 0; i < frozen.size(); ++i) {
@@ -128,14 +125,7 @@ std::vector<float> plain_actions(const std::vector<float>& obs, const std::vecto
       // Row 2 of 3 observations is now.
       x[2 * 3 + i] = std::sqrt(acp) * action + std::sqrt(1 - acp) * frozen_noise.next();
     }
-    embed_actions(model, x.data(), 1, 99 - k, h.data());
-    for (int32_t b = 0; b < 6; ++b) {
-      branch(model,
-             {.b = b, .timestep = 99 - k, .robots = {0, 1}, .h = h.data(), .out = out.data()},
-             memory, workspace);
-      for (size_t i = 0; i < h.size(); ++i) h[i] += out[i];
-    }
-    predict(model, h.data(), 1, y.data());
+    const std::vector<float> y = predict_all(model, x, 99 - k, memory, {0, 1}, workspace);
     steps.step(k, y, x, std::span(noise).subspan((k + 1) * 18, 18));
   }
   for (size_t i = 0; i < x.size(); ++i) {

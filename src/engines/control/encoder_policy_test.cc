@@ -88,22 +88,13 @@ std::vector<float> plain_actions(const std::vector<float>& obs, const std::vecto
   remember_observations(*model(), obs, memory);
   PolicyWorkspace workspace(*model(), 1);
   std::vector<float> x(noise.begin(), noise.begin() + kValues);
-  std::vector<float> y(kValues);
-  std::vector<float> h(7 * 32);
-  std::vector<float> out(h.size());
   for (int32_t k = 0; k < steps.n_steps(); ++k) {
     for (size_t i = 0; i < obs.size(); ++i) {
       x[i / 5 * kChannels + 3 + i % 5] =
           obs[i] * model()->obs.scale[i % 5] + model()->obs.offset[i % 5];
     }
-    const int32_t t = steps.timesteps()[k];
-    embed_actions(*model(), x.data(), 1, t, h.data());
-    for (int32_t b = 0; b < 4; ++b) {
-      branch(*model(), {.b = b, .timestep = t, .robots = {0, 1}, .h = h.data(), .out = out.data()},
-             memory, workspace);
-      for (size_t i = 0; i < h.size(); ++i) h[i] += out[i];
-    }
-    predict(*model(), h.data(), 1, y.data());
+    const std::vector<float> y =
+        predict_all(*model(), x, steps.timesteps()[k], memory, {0, 1}, workspace);
     steps.step(k, y, x,
                steps.needs_noise(k) ? std::span(noise).subspan((k + 1) * kValues, kValues)
                                     : std::span<const float>());

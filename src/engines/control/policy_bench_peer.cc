@@ -18,22 +18,10 @@ constexpr int32_t kTimesteps = 5;
 // The whole network for one robot.
 std::vector<float> forward(const PolicyTransformerModel& model, int32_t timestep,
                            std::span<const float> sample, std::span<const float> obs) {
-  const PolicyHparams& hp = model.hparams;
   PolicyMemory memory;
   remember_observations(model, obs, memory);
   PolicyWorkspace workspace(model, 1);
-  std::vector<float> h(static_cast<size_t>(hp.n_rows()) * hp.n_embd);
-  std::vector<float> out(h.size());
-  embed_actions(model, sample.data(), 1, timestep, h.data());
-  for (int32_t b = 0; b < hp.n_branches(); ++b) {
-    branch(model,
-           {.b = b, .timestep = timestep, .robots = {0, 1}, .h = h.data(), .out = out.data()},
-           memory, workspace);
-    for (size_t i = 0; i < h.size(); ++i) h[i] += out[i];
-  }
-  std::vector<float> y(sample.size());
-  predict(model, h.data(), 1, y.data());
-  return y;
+  return predict_all(model, sample, timestep, memory, {0, 1}, workspace);
 }
 
 }  // namespace

@@ -40,6 +40,11 @@ struct PushtEvents {
 std::vector<PushtEpisode> run_pusht(DiffusionPolicy& policy, const PushtRunOptions& options,
                                     const PushtEvents& events = {});
 
+// Where observations for action errors begin, and over how many chunks of an episode they spread:
+// seeds that no evaluation and no calibration use.
+inline constexpr uint32_t kErrorSeed = 200000;
+inline constexpr int32_t kErrorSpread = 16;
+
 // Observations [To][Do] out of closed-loop episodes of this policy, for calibration and comparison:
 // one a seed, taken after 0, 1, ..., n_spread - 1 chunks in turn so that all phases occur (earlier
 // where an episode ends before). Those of a cancelled run may be empty. Throws Error as run_pusht.

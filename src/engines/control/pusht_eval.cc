@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 
 #include "core/error.h"
+#include "engines/control/control_report.h"
 
 namespace reprise {
 namespace {
@@ -27,14 +27,6 @@ std::vector<double> successes(const PushtMethodResult& result) {
   return values;
 }
 
-// Of all values the one that the share `rank` of them does not exceed; 0 of none.
-double quantile(std::vector<double> values, double rank) {
-  if (values.empty()) return 0;
-  const auto i = static_cast<size_t>(std::ceil(rank * static_cast<double>(values.size()))) - 1;
-  std::ranges::nth_element(values, values.begin() + static_cast<ptrdiff_t>(i));
-  return values[i];
-}
-
 // A method's policy and what single calls of it gave.
 struct Contestant {
   Contestant(const std::shared_ptr<const PolicyTransformerModel>& model, const Backend& backend,
@@ -44,7 +36,7 @@ struct Contestant {
 
   std::unique_ptr<DiffusionPolicy> policy;
   std::vector<std::vector<float>> actions;
-  std::vector<double> call_ms;
+  std::vector<double> call_s;
 };
 
 bool is_cancelled(const PushtEvalEvents& events) {
@@ -81,7 +73,7 @@ std::vector<Contestant> single_calls(const std::shared_ptr<const PolicyTransform
       const double before_s = contestant.policy->counts().total_s;
       auto one = executed_actions(*contestant.policy, std::span(options.observations).subspan(i, 1),
                                   options.first_noise_seed + i);
-      contestant.call_ms.push_back(1e3 * (contestant.policy->counts().total_s - before_s));
+      contestant.call_s.push_back(contestant.policy->counts().total_s - before_s);
       contestant.actions.push_back(std::move(one[0]));
       count.add_one();
     }
@@ -155,8 +147,9 @@ PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerMode
   for (size_t i = 0; i < methods.size(); ++i) {
     DiffusionPolicy& policy = *contestants[i].policy;
     PushtMethodResult result(methods[i]);
-    result.call_ms = quantile(contestants[i].call_ms, 0.5);
-    result.p95_call_ms = quantile(contestants[i].call_ms, 0.95);
+    const LatencySummary call = latency_summary(contestants[i].call_s);
+    result.call_ms = 1e3 * call.p50_s;
+    result.p95_call_ms = 1e3 * call.p95_s;
     result.action_rmse = action_rmse(contestants[i].actions, full.actions);
     policy.reset_counts();
     result.episodes = run_pusht(policy, options.run, events.episodes);
