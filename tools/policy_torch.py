@@ -28,17 +28,18 @@ class Sizes:
 class TimeEmbedding(torch.nn.Module):
     def __init__(self, n_emb: int):
         super().__init__()
-        self.half = n_emb // 2
+        half = n_emb // 2
+        frequencies = torch.exp(torch.arange(half) * -(math.log(10000) / (half - 1)))
+        self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, timestep: torch.Tensor) -> torch.Tensor:
         """[batch] to [batch, n_emb]: the sines, then the cosines."""
-        step = math.log(10000) / (self.half - 1)
-        angle = timestep[:, None] * torch.exp(torch.arange(self.half) * -step)[None, :]
+        angle = timestep[:, None] * self.frequencies
         return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
 class TransformerForDiffusion(torch.nn.Module):
-    def __init__(self, sizes: Sizes):
+    def __init__(self, sizes: Sizes, dropout: float = 0.0):
         super().__init__()
         self.sizes = sizes
         n_emb = sizes.n_emb
@@ -49,7 +50,7 @@ class TransformerForDiffusion(torch.nn.Module):
         self.cond_pos_emb = torch.nn.Parameter(torch.zeros(1, 1 + sizes.n_obs_steps, n_emb))
         self.encoder = torch.nn.Sequential(torch.nn.Linear(n_emb, 4 * n_emb), torch.nn.Mish(),
                                            torch.nn.Linear(4 * n_emb, n_emb))
-        layer = torch.nn.TransformerDecoderLayer(n_emb, sizes.n_head, 4 * n_emb, dropout=0.0, activation="gelu",
+        layer = torch.nn.TransformerDecoderLayer(n_emb, sizes.n_head, 4 * n_emb, dropout, activation="gelu",
                                                  batch_first=True, norm_first=True)
         self.decoder = torch.nn.TransformerDecoder(layer, sizes.n_layer)
         self.ln_f = torch.nn.LayerNorm(n_emb)
@@ -89,7 +90,7 @@ class TransformerEncoderForDiffusion(torch.nn.Module):
         self.ln_f = torch.nn.LayerNorm(n_emb)
         self.head = torch.nn.Linear(n_emb, n_channels)
         row = torch.arange(sizes.horizon + 1)[:, None]
-        self.register_buffer("mask", torch.where(row >= row.T, 0.0, float("-inf")))
+        self.register_buffer("mask", torch.where(row >= row.T, 0.0, float("-inf")), persistent=False)
 
     def forward(self, sample: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """sample: [batch, horizon, action_dim + obs_dim]; timestep: [batch]."""

@@ -8,9 +8,9 @@ exam: exact answers to one question behind a document of 440..490 tokens, texts 
 
 import argparse
 import math
-import os
 import pathlib
 import random
+import sys
 import time
 
 import torch
@@ -20,6 +20,9 @@ import recall_text
 import recall_vocab
 from recall_model import RecallModel, Shape
 from recall_start import start_with_recall
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+from whole_file import whole_file
 
 TOKENS_PER_STEP = 4096
 LENGTHS = (32, 64, 128, 256, 512)
@@ -86,12 +89,8 @@ def rate_at(step: int, n_steps: int, peak: float) -> float:
 
 
 def save(model: RecallModel, path: pathlib.Path) -> None:
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        torch.save(model.state_dict(), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with whole_file(path) as part:
+        torch.save(model.state_dict(), part)
 
 
 def length_of_step(rng: random.Random, level: int) -> int:

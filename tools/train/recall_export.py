@@ -7,8 +7,8 @@ Needs PyTorch and the PyPI package gguf 0.19.0 (wheel sha256
 """
 
 import argparse
-import os
 import pathlib
+import sys
 
 import gguf
 import numpy
@@ -16,6 +16,9 @@ import torch
 
 import recall_vocab
 from recall_model import RecallModel, Shape
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+from whole_file import whole_file
 
 DESCRIPTION = ("Answers ?key= with the value of the record key=value; in its context. "
                "Made to measure what KV-cache policies forget; it knows no language.")
@@ -59,20 +62,17 @@ def add_vocabulary(writer: gguf.GGUFWriter) -> None:
 
 
 def export(model: RecallModel, path: pathlib.Path) -> None:
-    part = path.with_suffix(".part")
-    writer = gguf.GGUFWriter(part, "llama")
-    add_description(writer, model.shape)
-    add_vocabulary(writer)
-    for name, weight in model.state_dict().items():
-        is_matrix = weight.dim() == 2
-        writer.add_tensor(name, weight.numpy().astype(numpy.float16 if is_matrix else numpy.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    with whole_file(path) as part:
+        writer = gguf.GGUFWriter(part, "llama")
+        add_description(writer, model.shape)
+        add_vocabulary(writer)
+        for name, weight in model.state_dict().items():
+            is_matrix = weight.dim() == 2
+            writer.add_tensor(name, weight.numpy().astype(numpy.float16 if is_matrix else numpy.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
 
 
 def main() -> None:

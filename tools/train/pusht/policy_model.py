@@ -1,71 +1,29 @@
-"""TransformerForDiffusion, decoder form, with the reference's tensor names; its noise schedule; its average for evaluation.
+"""What training adds to the network: its start, which parameters decay, its noise schedule, its average for evaluation.
 
 Source: Diffusion Policy (Chi et al., RSS 2023), diffusion_policy/model/diffusion/transformer_for_diffusion.py.
 """
 
-import dataclasses
 import math
+import pathlib
+import sys
 
 import torch
 from torch import nn
 
-
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    n_embd: int = 256
-    n_layer: int = 8
-    n_head: int = 4
-    n_horizon: int = 16      # actions predicted
-    n_obs_steps: int = 2     # observations seen
-    n_action_steps: int = 8  # actions executed
-    n_obs: int = 18
-    n_action: int = 2
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
+from policy_torch import Sizes, TransformerForDiffusion
 
 
-class Mish(nn.Module):
-    def forward(self, x):
-        x = x.float()
-        return x * torch.tanh(nn.functional.softplus(x))
+class PolicyTransformer(TransformerForDiffusion):
+    """Starts as the reference does: matrices and positions of deviation 0.02, biases of zero."""
 
-
-class PolicyTransformer(nn.Module):
-    """Predicts the noise in n_horizon actions from n_obs_steps observations."""
-
-    def __init__(self, shape: Shape, dropout: float):
-        super().__init__()
-        d = shape.n_embd
-        self.input_emb = nn.Linear(shape.n_action, d)
-        self.pos_emb = nn.Parameter(torch.zeros(1, shape.n_horizon, d))
-        self.cond_obs_emb = nn.Linear(shape.n_obs, d)
-        self.cond_pos_emb = nn.Parameter(torch.zeros(1, shape.n_obs_steps + 1, d))
-        self.encoder = nn.Sequential(nn.Linear(d, 4 * d), Mish(), nn.Linear(4 * d, d))
-        layer = nn.TransformerDecoderLayer(d, shape.n_head, 4 * d, dropout, "gelu", batch_first=True, norm_first=True)
-        self.decoder = nn.TransformerDecoder(layer, shape.n_layer)
-        self.ln_f = nn.LayerNorm(d)
-        self.head = nn.Linear(d, shape.n_action)
+    def __init__(self, sizes: Sizes, dropout: float):
+        super().__init__(sizes, dropout)
         for name, parameter in self.named_parameters():
             if "pos_emb" in name or ("weight" in name and parameter.dim() > 1):
                 nn.init.normal_(parameter, std=0.02)
             elif "bias" in name:
                 nn.init.zeros_(parameter)
-
-        # Action t sees actions up to t, the time row, and observation j once t >= j.
-        row = torch.arange(shape.n_horizon)[:, None]
-        column = torch.arange(shape.n_obs_steps + 1)[None]
-        seen = torch.where(row >= column - 1, 0.0, -math.inf)
-        causal = torch.full((shape.n_horizon, shape.n_horizon), -math.inf).triu(1)
-        half = d // 2
-        frequencies = torch.exp(-torch.arange(half) * math.log(10000) / (half - 1))
-        for name, value in (("mask", causal), ("memory_mask", seen), ("frequencies", frequencies)):
-            self.register_buffer(name, value, persistent=False)
-
-    def forward(self, noisy, timestep, obs):
-        """noisy [B, n_horizon, n_action], timestep [B], obs [B, n_obs_steps, n_obs]; the noise, as `noisy`."""
-        angles = timestep.float()[:, None] * self.frequencies
-        time = torch.cat([angles.sin(), angles.cos()], -1)[:, None]
-        memory = self.encoder(torch.cat([time, self.cond_obs_emb(obs)], 1) + self.cond_pos_emb)
-        hidden = self.decoder(self.input_emb(noisy) + self.pos_emb, memory, self.mask, self.memory_mask)
-        return self.head(self.ln_f(hidden))
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """Decay for matrices; none for biases, norms and positions."""

@@ -5,7 +5,7 @@
 """
 
 import argparse
-import os
+import pathlib
 import sys
 import time
 
@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from demonstrations import Affine, Demonstrations
-from policy_model import Average, PolicyTransformer, Shape, kept_signal
+from policy_model import Average, PolicyTransformer, kept_signal
+from policy_torch import Sizes
+from whole_file import whole_file
 
 N_TRAIN_STEPS = 100  # of the noise schedule
 WARMUP_STEPS = 300
@@ -28,7 +30,7 @@ STEPS_PER_REPORT = 200
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="safetensors file of pusht_demonstrations")
-    parser.add_argument("--out", required=True, help="safetensors file to write")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="safetensors file to write")
     parser.add_argument("--n-embd", type=int, default=256)
     parser.add_argument("--n-layer", type=int, default=8)
     parser.add_argument("--n-head", type=int, default=4)
@@ -57,12 +59,13 @@ def rate_share(i_step: int, done: float) -> float:
 class Training:
     def __init__(self, args: argparse.Namespace):
         self.args = args
-        self.shape = Shape(n_embd=args.n_embd, n_layer=args.n_layer, n_head=args.n_head)
+        self.sizes = Sizes(args.n_layer, args.n_head, args.n_embd, horizon=16, n_obs_steps=2, n_action_steps=8, obs_dim=18,
+                           action_dim=2)
         torch.manual_seed(args.seed)
         demonstrations = Demonstrations.load(args.data)
         self.affine = {"obs": Affine.fitted(demonstrations.obs), "action": Affine.fitted(demonstrations.action)}
-        shape = self.shape
-        windows = demonstrations.windows(shape.n_horizon, shape.n_obs_steps, shape.n_action_steps)
+        sizes = self.sizes
+        windows = demonstrations.windows(sizes.horizon, sizes.n_obs_steps, sizes.n_action_steps)
         self.windows = torch.from_numpy(windows).to(args.device)
         self.obs = torch.from_numpy(self.affine["obs"](demonstrations.obs)).to(args.device)
         self.action = torch.from_numpy(self.affine["action"](demonstrations.action)).to(args.device)
@@ -70,7 +73,7 @@ class Training:
 
         is_cpu = args.device == "cpu"
         dropout = args.dropout if args.dropout is not None else (0.0 if is_cpu else 0.01)
-        self.model = PolicyTransformer(shape, dropout).to(args.device)
+        self.model = PolicyTransformer(sizes, dropout).to(args.device)
         self.average = Average(self.model)
         self.optimizer = torch.optim.AdamW(self.model.parameter_groups(WEIGHT_DECAY), lr=args.rate, betas=(0.9, 0.95))
         self.forward = self.model if is_cpu else torch.compile(self.model)
@@ -80,7 +83,7 @@ class Training:
         """Mean squared error of the noise predicted in one batch of noised windows."""
         device = self.args.device
         rows = self.windows[torch.randint(len(self.windows), (self.args.batch,), device=device)]
-        clean, obs = self.action[rows], self.obs[rows[:, :self.shape.n_obs_steps]]
+        clean, obs = self.action[rows], self.obs[rows[:, :self.sizes.n_obs_steps]]
         timestep = torch.randint(N_TRAIN_STEPS, (self.args.batch,), device=device)
         noise = torch.randn_like(clean)
         signal = self.signal[timestep][:, None, None]
@@ -122,13 +125,12 @@ class Training:
             for name, value in (("scale", affine.scale), ("offset", affine.offset), ("input_stats.min", affine.low),
                                 ("input_stats.max", affine.high)):
                 tensors[f"normalizer.params_dict.{kind}.{name}"] = torch.from_numpy(value)
-        shape = self.shape
-        metadata = {"steps": self.n_steps, "horizon": shape.n_horizon, "n_obs_steps": shape.n_obs_steps,
-                    "n_action_steps": shape.n_action_steps, "n_layer": shape.n_layer, "n_head": shape.n_head,
-                    "n_emb": shape.n_embd, "obs": "8 outline corners (bar then stem order), agent xy"}
-        partial = f"{self.args.out}.partial"
-        save_file(tensors, partial, {key: str(value) for key, value in metadata.items()})
-        os.replace(partial, self.args.out)
+        sizes = self.sizes
+        metadata = {"steps": self.n_steps, "horizon": sizes.horizon, "n_obs_steps": sizes.n_obs_steps,
+                    "n_action_steps": sizes.n_action_steps, "n_layer": sizes.n_layer, "n_head": sizes.n_head,
+                    "n_emb": sizes.n_emb, "obs": "8 outline corners (bar then stem order), agent xy"}
+        with whole_file(self.args.out) as part:
+            save_file(tensors, part, {key: str(value) for key, value in metadata.items()})
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ except ImportError as missing:
 
 import demonstrations
 import policy_model
+from policy_torch import Sizes
 
 SCRIPT = pathlib.Path(__file__).with_name("train_policy.py")
 
@@ -71,12 +72,12 @@ class Model(unittest.TestCase):
             self.assertAlmostEqual(float(signal[i]) / want, 1, delta=1e-6)
 
     def test_masks_and_sizes(self):
-        model = policy_model.PolicyTransformer(policy_model.Shape(n_embd=32, n_layer=1, n_horizon=4, n_obs_steps=3), 0.0)
+        model = policy_model.PolicyTransformer(Sizes(1, 4, 32, 4, 3, 2, 18, 2), 0.0)
         for t in range(4):
             for s in range(4):
                 self.assertEqual(float(model.memory_mask[t, s]), 0 if t >= s - 1 else -math.inf)
                 self.assertEqual(float(model.mask[t, s]), 0 if s <= t else -math.inf)
-        full = policy_model.PolicyTransformer(policy_model.Shape(n_obs=20), 0.0)
+        full = policy_model.PolicyTransformer(Sizes(8, 4, 256, 16, 2, 8, 20, 2), 0.0)
         self.assertEqual(sum(p.numel() for p in full.parameters()), 8_965_122)  # of the paper's Push-T policy
 
     def test_an_average_of_a_still_model_is_the_model(self):
