@@ -46,10 +46,11 @@ std::string soak_complaint(const std::string& text) {
 int run_soak(const ControlBenchFlags& flags) {
   const ControlSoakOptions options{
       .model = flags.bench.model, .n_threads = flags.bench.n_threads, .seconds = flags.soak_s};
-  Progress progress("driving by the clock", "s", std::llround(std::ceil(3 * flags.soak_s)));
-  const BenchReport report = soak_control(
-      options, {.is_cancelled = was_interrupted,
-                .on_slice = [&](double seconds) { progress.update(std::llround(seconds)); }});
+  const auto ticks = [&](double seconds) { return std::llround(seconds * options.rate_hz); };
+  Progress progress("driving by the clock", "ticks", ticks(3 * flags.soak_s));
+  const BenchReport report =
+      soak_control(options, {.is_cancelled = was_interrupted,
+                             .on_slice = [&](double seconds) { progress.update(ticks(seconds)); }});
   if (!was_interrupted()) progress.finish();
   if (!report.rows.empty()) write_report(report, flags.report);
   throw_if_interrupted();  // an interrupted soak has its report, too

@@ -11,7 +11,7 @@ namespace reprise {
 // one at the end. Silent below the log level `info` (-q).
 class Progress {
  public:
-  // "reading the prompt", "tokens"; n_total > 0 in that unit.
+  // "reading the prompt", "tokens", a plural; n_total > 0 in that unit.
   Progress(std::string what, std::string unit, int64_t n_total);
   ~Progress();
   Progress(const Progress&) = delete;
