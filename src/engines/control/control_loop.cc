@@ -9,6 +9,7 @@
 
 #include "core/did_you_mean.h"
 #include "core/error.h"
+#include "core/realtime_priority.h"
 #include "engines/control/action_noise.h"
 
 namespace reprise {
@@ -219,6 +220,9 @@ EpisodeResult ControlLoop::run(Environment& environment, uint64_t seed, int64_t 
                     "{}; take the environment it was trained for",
                     environment.n_obs(), environment.n_action(), shape_.n_obs, shape_.n_action));
   }
+  std::optional<RealtimePriority> priority;
+  if (options_.is_realtime) priority.emplace();
+  report_.has_realtime_priority = priority && priority->is_granted();
   if (!drop_plan(events.is_cancelled)) return {0, 0, false, true};
   queue_.clear();
   held_.clear();

@@ -67,6 +67,8 @@ struct EpisodeResult {
 // before that step. A step without an action holds the last one.
 // kSync stops time: simulated time stands still while the planner works; in real time the schedule
 // shifts by what the plan took.
+// In real time the thread that runs an episode has a real-time priority meanwhile, where the system
+// grants it (core/realtime_priority.h): plans, and whatever else computes, do not hold up a tick.
 // Source: Diffusion Policy, arXiv 2303.04137, and the real-robot loop of its reference code;
 // freezing: Real-Time Chunking, arXiv 2506.07339.
 class ControlLoop {

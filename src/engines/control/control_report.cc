@@ -67,6 +67,11 @@ void add_to_ledger(const ControlReport& report, Ledger& ledger) {
                           : fmt::format("{} missed by over {:.0f} ms",
                                         format_count(report.n_misses), 1e3 * ControlReport::kMissS);
   ledger.facts.push_back({"n_misses", report.n_misses, misses});
+  const bool is_ordinary = !report.is_simulated && !report.has_realtime_priority;
+  ledger.facts.push_back({"has_realtime_priority", report.has_realtime_priority,
+                          is_ordinary ? "ordinary priority: 'ulimit -r 10' would spare misses on a "
+                                        "busy machine"
+                                      : ""});
   ledger.facts.push_back({"n_underruns", report.n_underruns,
                           fmt::format("{} underruns", format_count(report.n_underruns))});
   ledger.facts.push_back(

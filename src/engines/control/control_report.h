@@ -28,6 +28,7 @@ struct ControlReport {
   int64_t n_stale = 0;          // planned actions dropped because they came too late
   double elapsed_s = 0;         // by the loop's clock, from each episode's start to its end
   bool is_simulated = false;    // that clock's time, and with it all rates
+  bool has_realtime_priority = false;  // the ticks' thread ran before all ordinary ones
 
   static constexpr double kMissS = 0.01;
 

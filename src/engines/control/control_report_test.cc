@@ -52,11 +52,18 @@ TEST(ControlReport, SaysWhatTimeItCounts) {
   Ledger real;
   add_to_ledger(report, real);
   EXPECT_NE(ledger_line(real).find("missed"), std::string::npos);
+  EXPECT_NE(ledger_line(real).find("ordinary priority"), std::string::npos);
+  report.has_realtime_priority = true;
+  Ledger first;
+  add_to_ledger(report, first);
+  EXPECT_EQ(ledger_line(first).find("priority"), std::string::npos);
+  report.has_realtime_priority = false;
   report.is_simulated = true;
   Ledger simulated;
   add_to_ledger(report, simulated);
   EXPECT_NE(ledger_line(simulated).find("of simulated time"), std::string::npos);
   EXPECT_EQ(ledger_line(simulated).find("missed"), std::string::npos);
+  EXPECT_EQ(ledger_line(simulated).find("priority"), std::string::npos);
 }
 
 TEST(ControlReport, OfNothingHasNoRates) {

@@ -134,7 +134,10 @@ BenchReport soak_control(const ControlSoakOptions& options, const ControlSoakEve
   report.facts = {{"model", model->name},
                   {"threads", std::to_string(backend.n_threads())},
                   {"rate", fmt::format("{} Hz", options.rate_hz)},
-                  {"mode", std::string(to_string(ControlMode::kAsync))}};
+                  {"mode", std::string(to_string(ControlMode::kAsync))},
+                  {"ticks' priority", contestants[0].loop->report().has_realtime_priority
+                                          ? "real-time"
+                                          : "ordinary; 'ulimit -r 10' allows real-time"}};
   report.columns = columns();
   for (const Contestant& one : contestants) {
     if (one.loop->report().n_ticks() > 0) report.rows.push_back(row_of(one, options.rate_hz));
