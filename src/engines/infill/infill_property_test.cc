@@ -95,9 +95,10 @@ std::vector<std::vector<int32_t>> commits(const InfillResult& result) {
 
 TEST(InfillProperties, EveryPositionIsWrittenOnceInsideItsSpan) {
   for (const Tiny* model : {&llada(), &dream()}) {
-    for (const char* span : {"fixed:len=5", "whole", "adablock:b0=6,rho=0.5,tau_d=0.1",
-                             "shuffled:b0=6,rho=0.5,tau_d=0.1", "oracle:b0=6",
-                             "first_delimiter:b0=6,rho=0.5", "wrong_delimiter:b0=6,rho=0.5"}) {
+    for (const char* span : {"fixed:len=5", "whole", "adablock:window=budget,b0=6,rho=0.5,tau_d=0.1",
+                             "adablock:b0=3,rho=1,tau_d=0.1",
+                             "shuffled:window=budget,b0=6,rho=0.5,tau_d=0.1", "oracle:b0=6",
+                             "first_delimiter:window=budget,b0=6,rho=0.5", "wrong_delimiter:window=budget,b0=6,rho=0.5"}) {
       for (const char* refresh :
            {"none", "prefix", "dual", "dual:every=2", "dual:before=2,after=3"}) {
         for (uint64_t seed = 0; seed < 3; ++seed) {
@@ -191,7 +192,7 @@ TEST(InfillProperties, ShuffledSpansAreThoseOfAdaBlock) {
     return out;
   };
   for (uint64_t seed = 0; seed < 4; ++seed) {
-    const char* options_text = ":b0=6,rho=0.5,tau_d=0.1";
+    const char* options_text = ":window=budget,b0=6,rho=0.5,tau_d=0.1";
     const InfillResult a =
         answer(llada(),
                options(std::string("adablock") + options_text, "threshold:tau=0.6", "dual"), seed);
@@ -272,7 +273,7 @@ TEST(InfillProperties, GapsAreFilledFromLeftToRightAndNothingElseIs) {
     const int32_t mask = tiny->model->hparams().mask_token;
     const std::vector<int32_t> text = {7, 8, mask, mask, mask, 9, mask, 10, mask, mask, 11};
     const InfillResult got =
-        fill(*tiny, options("adablock:b0=2,rho=1,tau_d=0.1", "threshold:tau=0.6", "dual"),
+        fill(*tiny, options("adablock:window=budget,b0=2,rho=1,tau_d=0.1", "threshold:tau=0.6", "dual"),
              Canvas::with_gaps(text, mask));
     int32_t last = 0;
     for (const InfillSpan& span : got.report.spans) {
