@@ -29,6 +29,8 @@ struct DllmEvalOptions {
   // says.
   int32_t n_canvas = -1;
   int32_t n_batch = 8;    // texts that share a pass
+  bool stops_at_end = true;  // as in InfillOptions, and the next
+  EndTokens end_tokens = EndTokens::kAsAny;
   float mark_tau = 0.9F;  // confidence that forced and late decoding are counted by
   float temperature = 0;
   uint64_t seed = 0;

@@ -268,6 +268,29 @@ TEST(InfillProperties, DrawsDependOnTheSeedAlone) {
   EXPECT_NE(commits(a), commits(answer(llada(), o, 1)));
 }
 
+TEST(InfillProperties, EndTokensComeLastOrNever) {
+  const Tiny& model = llada();
+  // End tokens committed, and of them those of passes that committed something else, too.
+  const auto count = [&](EndTokens end_tokens) {
+    std::pair<int32_t, int32_t> n;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      InfillOptions o = options("fixed:len=8", "threshold:tau=0.6", "none");
+      o.end_tokens = end_tokens;
+      for (const InfillStep& step : answer(model, o, seed).report.steps) {
+        for (const Commit& commit : step.commits) {
+          if (commit.token != model.end_token) continue;
+          ++n.first;
+          n.second += step.commits.size() > 1 ? 1 : 0;
+        }
+      }
+    }
+    return n;
+  };
+  EXPECT_GT(count(EndTokens::kAsAny).second, 0);
+  EXPECT_EQ(count(EndTokens::kLast).second, 0);  // only where every proposal is one
+  EXPECT_EQ(count(EndTokens::kNever).first, 0);
+}
+
 TEST(InfillProperties, GapsAreFilledFromLeftToRightAndNothingElseIs) {
   for (const Tiny* tiny : {&llada(), &dream()}) {
     const int32_t mask = tiny->model->hparams().mask_token;

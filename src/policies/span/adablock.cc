@@ -133,7 +133,7 @@ std::vector<OptionSpec> adablock_options(std::string_view without) {
                   "least confidence of a delimiter that ends a span; 0.3 suits LLaDA, 0.5 Dream; "
                   "inf turns the rule off"),
       int_option("b0", 32, 1, 65536, "positions of a span without such a delimiter"),
-      real_option("rho", 0.25, 1e-4, 1, "the window ahead as a share of what `window` says"),
+      positive_option("rho", 0.25, 1, "the window ahead as a share of what `window` says"),
       choice_option("window", {kWindows[0].first, kWindows[1].first},
                     "share of the positions filled so far, as AdaBlock's paper has it, or of the "
                     "budget, as its code has it"),
