@@ -231,8 +231,8 @@ int run_infill(const CLI::App& verb, const RunFlags& flags, const InfillChoice& 
     ledger.spans = run.spans.take();
     print_ledger(ledger, flags.ledger);
     if (flags.ledger.kind == LedgerChoice::Kind::kVerify && !was_cancelled) {
-      Infiller exact =
-          make_filler(run, exact_infill_choice(verb, flags.infill, flags.generate).options, end_token);
+      Infiller exact = make_filler(
+          run, exact_infill_choice(verb, flags.infill, flags.generate).options, end_token);
       const std::vector<InfillResult> results =
           exact.fill({text.canvas()}, 1, {{}, was_interrupted});
       throw_if_interrupted();

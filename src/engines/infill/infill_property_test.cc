@@ -95,10 +95,11 @@ std::vector<std::vector<int32_t>> commits(const InfillResult& result) {
 
 TEST(InfillProperties, EveryPositionIsWrittenOnceInsideItsSpan) {
   for (const Tiny* model : {&llada(), &dream()}) {
-    for (const char* span : {"fixed:len=5", "whole", "adablock:window=budget,b0=6,rho=0.5,tau_d=0.1",
-                             "adablock:b0=3,rho=1,tau_d=0.1",
-                             "shuffled:window=budget,b0=6,rho=0.5,tau_d=0.1", "oracle:b0=6",
-                             "first_delimiter:window=budget,b0=6,rho=0.5", "wrong_delimiter:window=budget,b0=6,rho=0.5"}) {
+    for (const char* span :
+         {"fixed:len=5", "whole", "adablock:window=budget,b0=6,rho=0.5,tau_d=0.1",
+          "adablock:b0=3,rho=1,tau_d=0.1", "shuffled:window=budget,b0=6,rho=0.5,tau_d=0.1",
+          "oracle:b0=6", "first_delimiter:window=budget,b0=6,rho=0.5",
+          "wrong_delimiter:window=budget,b0=6,rho=0.5"}) {
       for (const char* refresh :
            {"none", "prefix", "dual", "dual:every=2", "dual:before=2,after=3"}) {
         for (uint64_t seed = 0; seed < 3; ++seed) {
@@ -295,9 +296,9 @@ TEST(InfillProperties, GapsAreFilledFromLeftToRightAndNothingElseIs) {
   for (const Tiny* tiny : {&llada(), &dream()}) {
     const int32_t mask = tiny->model->hparams().mask_token;
     const std::vector<int32_t> text = {7, 8, mask, mask, mask, 9, mask, 10, mask, mask, 11};
-    const InfillResult got =
-        fill(*tiny, options("adablock:window=budget,b0=2,rho=1,tau_d=0.1", "threshold:tau=0.6", "dual"),
-             Canvas::with_gaps(text, mask));
+    const InfillResult got = fill(
+        *tiny, options("adablock:window=budget,b0=2,rho=1,tau_d=0.1", "threshold:tau=0.6", "dual"),
+        Canvas::with_gaps(text, mask));
     int32_t last = 0;
     for (const InfillSpan& span : got.report.spans) {
       EXPECT_GE(span.first, last);

@@ -131,7 +131,7 @@ class InfillSequence {
   RefreshRows rows_;  // of the pass under way
   std::vector<int32_t> wanted_;
   std::vector<Proposal> judged_;  // proposals with the end tokens' confidence taken away
-  int32_t behind_plan_ = 0;  // behind the positions that the pass's plan may look at or give
+  int32_t behind_plan_ = 0;       // behind the positions that the pass's plan may look at or give
   std::vector<int32_t> chosen_;
 };
 

@@ -24,8 +24,7 @@ TEST(WrongDelimiterSpan, IsAdaBlockOverDigits) {
 }
 
 TEST(WrongDelimiterSpan, TakesTheOptionsOfTheRuleButDelimiters) {
-  EXPECT_NO_THROW(
-      make_span_policy("wrong_delimiter:pick=last_above,min=2,window=budget,rho=0.5"));
+  EXPECT_NO_THROW(make_span_policy("wrong_delimiter:pick=last_above,min=2,window=budget,rho=0.5"));
   EXPECT_THROW(make_span_policy("wrong_delimiter:delimiters=newline"), Error);
 }
 
