@@ -11,7 +11,8 @@ llada-tiny/, dream-tiny/   checkpoints: model.safetensors (F32), config.json, to
 forward.json               24 rows, some of them MASK: what leaves each layer, and logits, from PyTorch in F32. numpy in F64
                            agrees; `largest_difference` says how well
 traces.json                one case a line: which rows each pass computes, what it commits, where blocks begin and why they end
-                           there; from dllm_loop.py over dllm_forward.py, and without a cache over dllm_torch.py too
+                           there; from dllm_loop.py over dllm_forward.py, and without a cache over dllm_torch.py too. `seed`
+                           is that of what a rule draws
 
 Positions are those of the canvas: prompt, budget, tail of EOS rows. A pass with a cache begins one row early where the row of
 position i - 1 predicts position i (Dream). No decision of a trace rests on numbers closer than 1e-4 (confidences) or 1e-3
