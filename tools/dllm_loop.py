@@ -13,6 +13,24 @@ from typing import Protocol
 
 CLOSE = 1e-4  # confidences and what is made of them; F32 is off by some 1e-6
 CLOSE_LOGITS = 1e-3
+CLOSE_DRAW = 1e-12  # both sides the same F64 arithmetic, but for its order
+
+
+class SplitMix64:
+    """Steele, Lea and Flood, OOPSLA 2014: the stream of draws of a text, as the program's."""
+
+    def __init__(self, seed: int):
+        self.state = seed
+
+    def next(self) -> int:
+        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
+        z = self.state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+    def uniform(self) -> float:
+        return (self.next() >> 11) * 2.0**-53
 
 
 class NearTie(Exception):
@@ -102,8 +120,10 @@ def plan(span: str, rows: list[Proposal], budget: int, n_done: int) -> tuple[int
     return (best + 1, "delimiter") if seen[best].confidence >= threshold else (fallback, "low_confidence")
 
 
-def choose(commit: str, rows: list[Proposal], budget: int, n_span: int, n_masked_at_start: int, i_step: int) -> list[int]:
-    """Indices of the rows that become text, rising. rows: the masked positions before the block's end, in order."""
+def choose(commit: str, rows: list[Proposal], budget: int, n_span: int, n_masked_at_start: int, i_step: int,
+           rng: SplitMix64 | None = None) -> list[int]:
+    """Indices of the rows that become text, rising. rows: the masked positions before the block's end, in order. What a rule
+    draws it draws from rng, one number a row in their order."""
     name, options = parse(commit)
     confidences = [row.confidence for row in rows]
     if name == "top1":
@@ -124,16 +144,26 @@ def choose(commit: str, rows: list[Proposal], budget: int, n_span: int, n_masked
         return highest(confidences, max(1, n))
     if name == "quota":
         n_steps = int(options["steps"]) // (budget // n_span)
+        if options.get("confidence") == "random":
+            confidences = [rng.uniform() for _ in rows]
         return highest(confidences, n_masked_at_start // n_steps + (i_step < n_masked_at_start % n_steps))
     n_steps, eps = int(options["steps"]), float(options.get("eps", "0.001"))
-    n = len(rows)
-    if i_step < n_steps - 1:
-        noise = [1 - (1 - eps) * k / n_steps for k in (i_step, i_step + 1)]
-        share = n * (1 - noise[1] / noise[0])
-        apart(share, round(share))
-        n = int(share)
+    n, is_last = len(rows), i_step >= n_steps - 1
+    if is_last:
+        return list(range(n))
+    noise = [1 - (1 - eps) * k / n_steps for k in (i_step, i_step + 1)]
+    share = 1 - noise[1] / noise[0]
+    if options["alg"] == "origin":
+        draws = [rng.uniform() for _ in rows]
+        for draw in draws:
+            apart(draw, share, CLOSE_DRAW)
+        return [i for i, draw in enumerate(draws) if draw < share]
+    apart(n * share, round(n * share))
     key = {"maskgit_plus": "confidence", "topk_margin": "margin", "entropy": "neg_entropy"}[options["alg"]]
-    return highest([getattr(row, key) for row in rows], n)
+    scores, heat = [getattr(row, key) for row in rows], float(options.get("alg_temp", "0"))
+    if heat > 0:  # Gumbel's maximum: draws without replacement from softmax(score / heat)
+        scores = [score - heat * math.log(-math.log(1 - rng.uniform())) for score in scores]
+    return highest(scores, int(n * share))
 
 
 def rows_of(refresh: str, start: int, end: int, n_canvas: int, shift: int) -> tuple[int, int]:
@@ -141,15 +171,16 @@ def rows_of(refresh: str, start: int, end: int, n_canvas: int, shift: int) -> tu
     return {"none": (0, n_canvas), "prefix": (start - shift, n_canvas), "dual": (start - shift, end)}[refresh]
 
 
-def decode(canvas: Canvas, n_prompt: int, budget: int, policies: Policies, eos_id: int | None = None) -> Trace:
+def decode(canvas: Canvas, n_prompt: int, budget: int, policies: Policies, eos_id: int | None = None, seed: int = 0) -> Trace:
     """Fills the budget behind the prompt. eos_id: stops behind a block that holds it, and fills the rest with it."""
-    trace = Trace()
+    trace, rng = Trace(), SplitMix64(seed)
     start = n_prompt
     while start < n_prompt + budget:
         rows = (0, len(canvas.ids))  # the first pass of a block computes everything, and plans
         i_step = 0
         while True:
             canvas.compute(*rows)
+            rng.next()  # the seed of the pass's proposals, which draw nothing without a temperature
             if i_step == 0:
                 left = [canvas.proposal(p) for p in range(start, n_prompt + budget)]
                 n, reason = plan(policies.span, left, budget, start - n_prompt)
@@ -158,7 +189,7 @@ def decode(canvas: Canvas, n_prompt: int, budget: int, policies: Policies, eos_i
                 n_masked_at_start = canvas.ids[:end].count(canvas.mask_id)
             masked = [p for p in range(end) if canvas.ids[p] == canvas.mask_id]
             proposals = [canvas.proposal(p) for p in masked]
-            chosen = choose(policies.commit, proposals, budget, n, n_masked_at_start, i_step)
+            chosen = choose(policies.commit, proposals, budget, n, n_masked_at_start, i_step, rng)
             for i in chosen:
                 apart(proposals[i].lead, 0, CLOSE_LOGITS)
                 canvas.ids[masked[i]] = proposals[i].token

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tests of dllm_loop.py by table: the reference has to be right before anything is compared with it."""
 
+import contextlib
 import unittest
 
 import dllm_loop
@@ -72,6 +73,28 @@ class Choose(unittest.TestCase):
         for alg, index in (("maskgit_plus", 0), ("topk_margin", 1), ("entropy", 2)):
             # int(3 (1 - 0.5005)) = 1
             self.assertEqual(dllm_loop.choose(f"dream:alg={alg},steps=2", [one, two, three], 3, 3, 3, 0), [index])
+
+
+    def test_split_mix(self):
+        rng = dllm_loop.SplitMix64(0)  # its first three numbers as published
+        self.assertEqual([rng.next() for _ in range(3)], [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F])
+
+    def test_draws_choose_by_lot(self):
+        def of(commit: str, seed: int, i_step: int = 0) -> list[int]:
+            return dllm_loop.choose(commit, rows(*(0.1 * i for i in range(1, 9))), 8, 8, 8, i_step, dllm_loop.SplitMix64(seed))
+
+        for commit, mean in (("quota:steps=4,confidence=random", 2), ("dream:alg=maskgit_plus,steps=4,alg_temp=9", 1),
+                             ("dream:alg=origin,steps=4", 8 * 0.999 / 4)):
+            found = []
+            for seed in range(2000):
+                with contextlib.suppress(NearTie):
+                    found.append(of(commit, seed))
+            self.assertGreater(len(found), 1900)
+            taken = [sum(i in one for one in found) / len(found) for i in range(8)]
+            for share in taken:  # by lot; at a heat of 9 scores of 0.1 to 0.8 are hardly seen
+                self.assertAlmostEqual(share, mean / 8, delta=0.05)
+        self.assertEqual(of("dream:alg=maskgit_plus,steps=4,alg_temp=0.0001", 1), of("dream:alg=maskgit_plus,steps=4", 1))
+        self.assertEqual(of("dream:alg=origin,steps=4", 1, i_step=3), list(range(8)))
 
 
 class Plan(unittest.TestCase):

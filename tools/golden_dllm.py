@@ -11,7 +11,8 @@ llada-tiny/, dream-tiny/   checkpoints: model.safetensors (F32), config.json, to
 forward.json               24 rows, some of them MASK: what leaves each layer, and logits, from PyTorch in F32. numpy in F64
                            agrees; `largest_difference` says how well
 traces.json                one case a line: which rows each pass computes, what it commits, where blocks begin and why they end
-                           there; from dllm_loop.py over dllm_forward.py, and without a cache over dllm_torch.py too
+                           there; from dllm_loop.py over dllm_forward.py, and without a cache over dllm_torch.py too. `seed`
+                           is that of what a rule draws
 
 Positions are those of the canvas: prompt, budget, tail of EOS rows. A pass with a cache begins one row early where the row of
 position i - 1 predicts position i (Dream). No decision of a trace rests on numbers closer than 1e-4 (confidences) or 1e-3
@@ -91,6 +92,15 @@ STOP_CASES = [
     ("fixed:len=6", "top1", "prefix", 3),
     (adablock(0.3, 4), "threshold:tau=0.7", "dual", 0),
 ]
+# Rules that draw: positions by lot, or by scores with noise.
+DRAW_CASES = [
+    ("whole", "dream:alg=origin,steps=8", "none", 0),
+    ("whole", "dream:alg=entropy,steps=8,alg_temp=0.5", "none", 0),
+    ("whole", "dream:alg=maskgit_plus,steps=12,alg_temp=1", "dual", 2),
+    ("fixed:len=8", "quota:steps=12,confidence=random", "none", 0),
+    ("whole", "quota:steps=16,confidence=random", "prefix", 0),
+]
+DRAW_SEED = 20260926
 
 
 class TorchNetwork:
@@ -113,7 +123,7 @@ def decoded(network: Network | TorchNetwork, case: dict, refresh: str) -> tuple[
     arch = case["model"].removesuffix("-tiny")
     canvas = Canvas(network, case["prompt"] + [MASK[arch]] * BUDGET + [EOS[arch]] * case["tail"])
     trace = dllm_loop.decode(canvas, len(case["prompt"]), BUDGET, Policies(case["span"], case["commit"], refresh),
-                             EOS[arch] if case["eos_stop"] else None)
+                             EOS[arch] if case["eos_stop"] else None, case.get("seed", 0))
     return trace, canvas.ids
 
 
@@ -124,7 +134,7 @@ def trace_case(network: Network, arch: str, seed: int, case: tuple, stops: bool)
     plain = [i for i in range(dllm_tiny.N_VOCAB) if i not in (EOS[arch], MASK[arch])]
     prompt = [rng.choice(plain) for _ in range(rng.randint(4, 14))]
     asked = {"model": f"{arch}-tiny", "prompt": prompt, "budget": BUDGET, "tail": n_tail, "span": span, "commit": commit,
-             "refresh": refresh, "eos_stop": stops}
+             "refresh": refresh, "eos_stop": stops} | ({"seed": DRAW_SEED} if case in DRAW_CASES else {})
     trace, ids = decoded(network, asked, refresh)
     text = ids[len(prompt):len(prompt) + BUDGET]
     assert ids[:len(prompt)] == prompt and ids[len(prompt) + BUDGET:] == [EOS[arch]] * n_tail
@@ -146,8 +156,10 @@ def check_trace(trace: dllm_loop.Trace, n_prompt: int, text: list[int], stops: b
 
 def is_telling(network: Network, arch: str, seed: int, case: tuple, stops: bool, found: dict) -> bool:
     """Whether the case shows what it is there for: a stop ends the text early, a delimiter is found, a choice of another
-    delimiter than the surest makes a difference. Throws NearTie."""
+    delimiter than the surest makes a difference, as do draws with another seed. Throws NearTie."""
     span = found["span"]
+    if "seed" in found:
+        return decoded(network, found | {"seed": 0}, found["refresh"])[0] != decoded(network, found, found["refresh"])[0]
     if stops:
         return sum(length for _, length, _ in found["blocks"]) < BUDGET
     if not span.startswith("adablock") or "rho=0.01" in span:
@@ -170,7 +182,7 @@ def first_case(network: Network, arch: str, number: int, case: tuple, stops: boo
 
 
 def traces(networks: dict[str, Network]) -> list[dict]:
-    cases = [(case, False) for case in CASES] + [(case, True) for case in STOP_CASES]
+    cases = [(case, False) for case in CASES] + [(case, True) for case in STOP_CASES] + [(case, False) for case in DRAW_CASES]
     found = [first_case(networks[arch], arch, number, case, stops)
              for arch in ARCHS for number, (case, stops) in enumerate(cases)]
     reasons = {reason for case in found for _, _, reason in case["blocks"]}

@@ -2,16 +2,19 @@
 """Writes tests/golden/dllm/tokens.json: texts of the demo model's tasks with the ids of its own tokenizer.
 
     python3 -m venv .venv && .venv/bin/pip install numpy gguf==0.19.0 tokenizers==0.23.3
-    .venv/bin/python tools/golden_dllm_tokens.py CHECKPOINT [--check] [--texts EVAL.json]
+    .venv/bin/python tools/golden_dllm_tokens.py CHECKPOINT [--check]
 
 CHECKPOINT holds the tokenizer.json that the model was trained with. Before anything is written, the vocabulary of
 models/dllm/dllm-demo.Q8_0.gguf is put together again as llama.cpp's pre-tokenizer `smollm` describes it, and must give the
-same ids for every prompt and answer of models/dllm, and of EVAL.json (a list of prompt and answer). --check compares only.
+same ids for every prompt and answer of models/dllm and of tests/golden/dllm/smoke.json, a set of 4,000 drawn as training's
+were (a list of prompt and answer). Of all of them tokens.json has a hash: FNV-1a with 64 bits over the ids as 32-bit words,
+low byte first, each text's preceded by their number; held-out, published, smoke, prompt before answer. --check compares only.
 """
 
 import argparse
 import json
 import pathlib
+import struct
 import sys
 
 import gguf
@@ -20,6 +23,7 @@ from tokenizers import models, pre_tokenizers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests/golden/dllm/tokens.json"
+SMOKE = ROOT / "tests/golden/dllm/smoke.json"
 N_TEXTS = 50  # a task
 # src/llama-vocab.cpp of llama.cpp: digits one by one, then what GPT-2 calls a word.
 SMOLLM = [r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"]
@@ -39,23 +43,30 @@ def from_gguf(path: pathlib.Path) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def read_rows(texts: pathlib.Path | None) -> tuple[list[dict], list[dict]]:
+def fnv1a(texts: list[list[int]]) -> int:
+    value = 0xCBF29CE484222325
+    for ids in texts:
+        for byte in struct.pack(f"<{len(ids) + 1}I", len(ids), *ids):
+            value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value
+
+
+def read_rows() -> tuple[list[dict], list[dict]]:
     """(held-out rows, all rows)"""
     sets = [[json.loads(line) for line in (ROOT / f"models/dllm/{name}.jsonl").read_text(encoding="utf-8").splitlines()]
             for name in ("heldout", "published")]
-    extra = json.loads(texts.read_text(encoding="utf-8")) if texts else []
-    return sets[0], [*sets[0], *sets[1], *extra]
+    return sets[0], [*sets[0], *sets[1], *json.loads(SMOKE.read_text(encoding="utf-8"))]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=pathlib.Path, metavar="CHECKPOINT")
     parser.add_argument("--check", action="store_true", help="compare only")
-    parser.add_argument("--texts", type=pathlib.Path, metavar="EVAL.json", help="more prompts and answers to compare")
     args = parser.parse_args()
     own = tokenizers.Tokenizer.from_file(str(args.checkpoint / "tokenizer.json"))
     converted = from_gguf(ROOT / "models/dllm/dllm-demo.Q8_0.gguf")
-    heldout, rows = read_rows(args.texts)
+    heldout, rows = read_rows()
+    texts = []
     for row in rows:
         prompt, answer = (own.encode(row[key]).ids for key in ("prompt", "answer"))
         whole = own.encode(row["prompt"] + row["answer"]).ids
@@ -64,11 +75,13 @@ def main() -> int:
                 or own.decode(whole) != row["prompt"] + row["answer"]):
             print(f"{row['prompt']!r}: the converted vocabulary gives other ids", file=sys.stderr)
             return 1
+        texts += [prompt, answer]
     cases = [{"text": row["prompt"] + row["answer"], "ids": own.encode(row["prompt"] + row["answer"]).ids}
              for row in heldout[:4 * N_TEXTS]]
     made_by = f"tools/{pathlib.Path(__file__).name}, tokenizers {tokenizers.__version__}"
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
-    text = f'{{"made_by":"{made_by}","cases":[\n{lines}\n]}}\n'
+    every = json.dumps({"n_texts": len(texts), "n_ids": sum(map(len, texts)), "fnv1a": f"{fnv1a(texts):016x}"})
+    text = f'{{"made_by":"{made_by}","all":{every},"cases":[\n{lines}\n]}}\n'
     print(f"{len(rows)} prompts and answers: the converted vocabulary gives the ids of tokenizer.json")
     if args.check:
         if GOLDEN.read_text(encoding="utf-8") != text:

@@ -2,7 +2,7 @@
 """Draws how `reprise run MODEL --watch` fills a canvas, as an SVG that plays one pass a second.
 
 Usage: plot_canvas.py [--still PASSES] [--reprise FILE] [--model NAME] [--prompt TEXT] OUT.svg
-                      [-- flags of `reprise run`, default --span adablock]
+                      [-- flags of `reprise run`, default --span adablock:window=budget]
 
     tools/plot_canvas.py docs/pictures/canvas.svg
     tools/plot_canvas.py --still 1,4,7,8 docs/pictures/canvas_still.svg
@@ -156,7 +156,7 @@ def main():
     parser.add_argument("--prompt", default=PROMPT)
     parser.add_argument("flags", nargs="*", help="of `reprise run`, behind --")
     args = parser.parse_args()
-    command = [args.reprise, "run", args.model, "-p", args.prompt, *(args.flags or ["--span", "adablock"]), "--watch"]
+    command = [args.reprise, "run", args.model, "-p", args.prompt, *(args.flags or ["--span", "adablock:window=budget"]), "--watch"]
     run = subprocess.run(command, capture_output=True, text=True)
     shown = [(cells(lines), i_pass, status) for lines, i_pass, status in frames(run.stderr)]
     if run.returncode != 0 or not shown:

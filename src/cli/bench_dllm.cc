@@ -5,9 +5,11 @@
 
 #include "cli/bench_report_flags.h"
 #include "cli/compute_flags.h"
+#include "cli/infill_flags.h"
 #include "cli/interrupt.h"
 #include "core/model_folders.h"
 #include "engines/infill/dllm_bench.h"
+#include "policies/registry.h"
 
 namespace reprise {
 namespace {
@@ -30,6 +32,7 @@ int run_dllm(const DllmBenchFlags& flags) {
   const Backend backend = flags.compute.backend();
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.model, flags.compute.weight_place(backend), TextKind::kMasked);
+  warn_of_end_delimiter(*make_span_policy("adablock"), *model);
   write_report(bench_dllm(*model, backend, prompts_beside(flags.model, "heldout.jsonl"),
                           prompts_beside(flags.model, "published.jsonl"), flags.options,
                           [] { throw_if_interrupted(); }),

@@ -10,6 +10,7 @@
 
 #include "cli/eval_flags.h"
 #include "cli/explain.h"
+#include "cli/infill_flags.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/usage_error.h"
@@ -20,6 +21,7 @@
 #include "core/quantities.h"
 #include "core/text_table.h"
 #include "engines/infill/dllm_eval.h"
+#include "policies/registry.h"
 
 namespace reprise {
 namespace {
@@ -36,6 +38,7 @@ struct DllmFlags {
   std::vector<std::string> refreshes;
   std::string grid;
   int32_t n_per_task = 50;
+  std::string eos = "stop";
   DllmEvalOptions options;
 };
 
@@ -52,6 +55,7 @@ std::vector<DllmMethod> chosen_methods(const DllmFlags& flags) {
     for (const char* refresh : {"none", "dual"}) {
       for (const std::string_view span :
            {std::string_view("adablock"), kMeanSpan, std::string_view("shuffled"),
+            std::string_view("adablock:window=budget"), std::string_view("shuffled:window=budget"),
             std::string_view("fixed:len=4"), std::string_view("fixed:len=16"),
             std::string_view("fixed:len=32"), std::string_view("whole")}) {
         methods.push_back({std::string(span), "threshold:tau=0.9", refresh});
@@ -230,6 +234,8 @@ void eval_dllm(const DllmFlags& flags) {
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.model, flags.compute.weight_place(backend), TextKind::kMasked);
   explain_weights(*model, flags.compute);
+  for (const DllmMethod& method : methods)
+    if (method.span != kMeanSpan) warn_of_end_delimiter(*make_span_policy(method.span), *model);
   const std::string path = prompts_path(flags);
   const std::vector<DllmPrompt> prompts =
       first_of_each_task(read_dllm_prompts(path), flags.n_per_task);
@@ -265,6 +271,7 @@ void eval_dllm(const DllmFlags& flags) {
                    {"seed", options.seed},
                    {"budget", options.budget},
                    {"pad_canvas", options.n_canvas},
+                   {"eos", flags.eos},
                    {"batch", options.n_batch},
                    {"rows", rows}},
                   flags.json_path);
@@ -286,7 +293,8 @@ void add_eval_dllm(CLI::App& eval, int& exit_code) {
   CLI::Option* commit = policies("--commit", flags->commits, "which proposals become text");
   CLI::Option* refresh = policies("--refresh", flags->refreshes, "which rows are computed anew");
   verb->add_option("--grid", flags->grid,
-                   "spans: AdaBlock, its controls and fixed spans, without cache and with dual; "
+                   "spans: AdaBlock with both windows, each shuffled, and fixed spans, without "
+                   "cache and with dual; "
                    "published: the setting that the demo model's figures were published for")
       ->check(CLI::IsMember({"spans", "published"}))
       ->excludes(span)
@@ -305,6 +313,7 @@ void add_eval_dllm(CLI::App& eval, int& exit_code) {
                    "pad every text to N rows with end tokens, 0 for no padding; default: what the "
                    "model's file says")
       ->check(CLI::Range(0, 1 << 20));
+  add_eos_flag(*verb, flags->eos);
   verb->add_option("--batch", flags->options.n_batch, "texts that share a pass")
       ->check(CLI::Range(1, Infiller::kMaxBatch))
       ->capture_default_str();
@@ -324,6 +333,9 @@ void add_eval_dllm(CLI::App& eval, int& exit_code) {
       "  reprise eval dllm dllm-demo --n 10\n"
       "  reprise eval dllm dllm-demo --span adablock --span shuffled --refresh dual --n 10");
   verb->callback([flags, &exit_code] {
+    const EndChoice end = end_choice(flags->eos);
+    flags->options.stops_at_end = end.stops_at_end;
+    flags->options.end_tokens = end.end_tokens;
     eval_dllm(*flags);
     exit_code = 0;
   });

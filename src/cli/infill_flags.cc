@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -15,8 +17,9 @@
 namespace reprise {
 namespace {
 
-constexpr std::array<std::string_view, 7> kMaskedOnly = {
-    "--span", "--commit", "--refresh", "--pad-canvas", "--cache-type", "--infill", "--watch"};
+constexpr std::array<std::string_view, 8> kMaskedOnly = {
+    "--span",       "--commit", "--refresh", "--pad-canvas",
+    "--cache-type", "--eos",    "--infill",  "--watch"};
 constexpr std::array<std::string_view, 10> kCausalOnly = {
     "--kv",   "--ctx",      "--min-p",   "--repeat-penalty", "--repeat-last-n",
     "--stop", "--logprobs", "--grammar", "--truncate",       "--compress-after"};
@@ -32,20 +35,24 @@ ggml_type cache_type(std::string_view name) {
   return GGML_TYPE_F16;
 }
 
-InfillChoice choice(const CLI::App& verb, const GenerateFlags& generate, std::string_view span,
-                    std::string_view commit, std::string_view refresh) {
+InfillChoice choice(const CLI::App& verb, const InfillFlags& flags, const GenerateFlags& generate,
+                    const DllmMethod& method) {
   InfillChoice out;
   checked_flag([&] {
-    out.options.span = make_span_policy(span);
-    out.options.commit = make_commit_policy(commit);
-    out.options.refresh = make_refresh_policy(refresh);
+    out.options.span = make_span_policy(method.span);
+    out.options.commit = make_commit_policy(method.commit);
+    out.options.refresh = make_refresh_policy(method.refresh);
   });
   const SamplerOptions& sampler = generate.answer.sampler;
   out.options.temperature = sampler.temp;
   if (is_given(verb, "--top-p")) out.options.top_p = sampler.top_p;
   if (is_given(verb, "--top-k")) out.options.top_k = sampler.top_k;
   out.options.seed = static_cast<uint64_t>(sampler.seed);
-  out.policy = fmt::format("span {}, commit {}, refresh {}", span, commit, refresh);
+  const EndChoice end = end_choice(flags.eos);
+  out.options.stops_at_end = end.stops_at_end;
+  out.options.end_tokens = end.end_tokens;
+  out.policy = fmt::format("span {}, commit {}, refresh {}{}", method.span, method.commit,
+                           method.refresh, flags.eos == "stop" ? "" : ", eos " + flags.eos);
   return out;
 }
 
@@ -72,6 +79,7 @@ void add_infill_flags(CLI::App& verb, InfillFlags& flags) {
       ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}))
       ->capture_default_str()
       ->group(group);
+  add_eos_flag(verb, flags.eos)->group(group);
   verb.add_option("--pad-canvas", flags.n_canvas,
                   "pad the text to N rows with end tokens, 0 for no padding; default: as the "
                   "model's file says that training padded")
@@ -91,17 +99,41 @@ void add_infill_flags(CLI::App& verb, InfillFlags& flags) {
 InfillChoice infill_choice(const CLI::App& verb, const InfillFlags& flags,
                            const GenerateFlags& generate) {
   // Checked even where --exact overrules it.
-  InfillChoice out = choice(verb, generate, flags.span, flags.commit, flags.refresh);
-  if (generate.is_exact) return exact_infill_choice(verb, generate);
+  InfillChoice out = choice(verb, flags, generate, {flags.span, flags.commit, flags.refresh});
+  if (generate.is_exact) return exact_infill_choice(verb, flags, generate);
   out.options.cache_type = cache_type(flags.cache_type);
   return out;
 }
 
-InfillChoice exact_infill_choice(const CLI::App& verb, const GenerateFlags& generate) {
-  InfillChoice out =
-      choice(verb, generate, kTop1Method.span, kTop1Method.commit, kTop1Method.refresh);
+InfillChoice exact_infill_choice(const CLI::App& verb, const InfillFlags& flags,
+                                 const GenerateFlags& generate) {
+  InfillChoice out = choice(verb, flags, generate, kTop1Method);
   out.options.cache_type = GGML_TYPE_F32;
   return out;
+}
+
+CLI::Option* add_eos_flag(CLI::App& verb, std::string& eos) {
+  return verb
+      .add_option("--eos", eos,
+                  "what end tokens of an answer do. stop: the answer stops there. full: the whole "
+                  "budget is filled, as published loops do. last: as stop, and they are committed "
+                  "only where nothing else is left. never: none is proposed")
+      ->check(CLI::IsMember({"stop", "full", "last", "never"}))
+      ->capture_default_str();
+}
+
+EndChoice end_choice(std::string_view eos) {
+  if (eos == "last") return {.end_tokens = EndTokens::kLast};
+  if (eos == "never") return {.end_tokens = EndTokens::kNever};
+  return {.stops_at_end = eos != "full"};
+}
+
+void warn_of_end_delimiter(const SpanPolicy& span, const TextModel& model) {
+  const std::optional<TokenSet> delimiters = delimiters_of(span, model);
+  const int32_t end_token = end_token_of(model);
+  if (!delimiters || !delimiters->has(end_token)) return;
+  spdlog::warn("delimiters={}: token {} ends the answer, so spans end with it, too",
+               span.needs().delimiters, end_token);
 }
 
 void check_flags_of_kind(const CLI::App& verb, const TextModel& model) {

@@ -73,6 +73,12 @@ CanvasText answer_canvas(const CLI::App& verb, const RunFlags& flags, const Text
   const bool is_given = verb.get_option("--max-tokens")->count() > 0;
   const int32_t n_wanted = is_given ? flags.generate.answer.max_tokens : kDefaultAnswer;
   const int32_t n_answer = std::min(n_wanted, n_room);
+  if (n_answer < n_wanted && is_given) {
+    throw Error(
+        fmt::format("--max-tokens {}: the prompt's {} tokens leave {} of the context of {}; ask "
+                    "for {} at most, or shorten the prompt",
+                    n_wanted, n_prompt, n_room, n_ctx, n_room));
+  }
   if (n_answer < n_wanted) {
     spdlog::info("the prompt's {} tokens leave {} of the context of {}: the answer may have {}",
                  n_prompt, n_room, n_ctx, n_answer);
@@ -143,12 +149,9 @@ InfillCost cost_of(const Infiller& filler, double row_s) {
 }
 
 Infiller make_filler(const LoadedRun& run, const InfillOptions& options, int32_t end_token) {
-  std::optional<TokenSet> delimiters = delimiters_of(*options.span, run.model);
-  if (delimiters && delimiters->has(end_token)) {
-    spdlog::warn("delimiters={}: token {} ends the answer, so spans end with it, too",
-                 options.span->needs().delimiters, end_token);
-  }
-  return {run.model.decoder, run.backend, end_token, options, std::move(delimiters)};
+  warn_of_end_delimiter(*options.span, run.model);
+  return {run.model.decoder, run.backend, end_token, options,
+          delimiters_of(*options.span, run.model)};
 }
 
 void print_difference(const InfillResult& exact, const InfillCost& exact_cost,
@@ -228,8 +231,8 @@ int run_infill(const CLI::App& verb, const RunFlags& flags, const InfillChoice& 
     ledger.spans = run.spans.take();
     print_ledger(ledger, flags.ledger);
     if (flags.ledger.kind == LedgerChoice::Kind::kVerify && !was_cancelled) {
-      Infiller exact =
-          make_filler(run, exact_infill_choice(verb, flags.generate).options, end_token);
+      Infiller exact = make_filler(
+          run, exact_infill_choice(verb, flags.infill, flags.generate).options, end_token);
       const std::vector<InfillResult> results =
           exact.fill({text.canvas()}, 1, {{}, was_interrupted});
       throw_if_interrupted();

@@ -38,7 +38,7 @@ std::string takes(const OptionSpec& spec) {
     case Type::kOddInt:
       return fmt::format("an odd number in {}..{}", spec.min, spec.max);
     case Type::kReal:
-      return fmt::format("a number in {}", spec.range());
+      return fmt::format("a number {}{}", spec.excludes_min ? "" : "in ", spec.range());
     case Type::kChoice:
       return fmt::format("one of {}", fmt::join(spec.choices, ", "));
     case Type::kText:
@@ -69,6 +69,7 @@ std::string OptionSpec::range() const {
   switch (type) {
     case Type::kInt:
     case Type::kReal:
+      if (excludes_min) return fmt::format("above {}, up to {}", min, max);
       return fmt::format("{}..{}", min, max);
     case Type::kOddInt:
       return fmt::format("{}..{}, odd", min, max);
@@ -109,6 +110,13 @@ OptionSpec real_option(std::string_view name, double fallback, double min, doubl
           .max = max,
           .choices = {},
           .help = help};
+}
+
+OptionSpec positive_option(std::string_view name, double fallback, double max,
+                           std::string_view help) {
+  OptionSpec spec = real_option(name, fallback, 0, max, help);
+  spec.excludes_min = true;
+  return spec;
 }
 
 OptionSpec choice_option(std::string_view name, const std::vector<std::string_view>& choices,
@@ -192,6 +200,7 @@ Options::Value Options::parse(const OptionSpec& spec, std::string_view text) {
       const std::optional<double> value = number<double>(text);
       // Written so that NaN fails.
       if (!value || !(*value >= spec.min && *value <= spec.max)) refuse(spec, text);
+      if (spec.excludes_min && *value == spec.min) refuse(spec, text);
       return *value;
     }
     case Type::kChoice: {

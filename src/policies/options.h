@@ -20,11 +20,12 @@ struct OptionSpec {
   std::string default_text;  // as a user would write it
   double min = 0;            // of numbers
   double max = 0;
+  bool excludes_min = false;  // of a real number
   std::vector<std::string_view> choices;
   std::string_view help;  // what it is, with its unit
 
-  // What may be given: "4..256", "1..15, odd", "grow|tova", "N, 64MiB or 12.5%",
-  // "text".
+  // What may be given: "4..256", "1..15, odd", "above 0, up to 1", "grow|tova",
+  // "N, 64MiB or 12.5%", "text".
   std::string range() const;
 };
 
@@ -34,6 +35,9 @@ OptionSpec odd_int_option(std::string_view name, int32_t fallback, int32_t min, 
                           std::string_view help);
 OptionSpec real_option(std::string_view name, double fallback, double min, double max,
                        std::string_view help);
+// A number above 0, up to max.
+OptionSpec positive_option(std::string_view name, double fallback, double max,
+                           std::string_view help);
 // The default is the first choice.
 OptionSpec choice_option(std::string_view name, const std::vector<std::string_view>& choices,
                          std::string_view help);

@@ -35,6 +35,17 @@ class Eval(unittest.TestCase):
                 self.assertIn(row["span"], done.stdout)
                 self.assertEqual(sum(row["rows_by_prompt"]), row["token_forwards"])
 
+    def test_end_tokens(self):
+        arguments = ("eval", "dllm", "dllm-demo", "--n", "1", "--span", "adablock:delimiters=1", "--refresh", "dual")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "e.json"
+            done = run_program(*arguments, "--eos", "never", "--json", str(path))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("delimiters=1: token 1 ends the answer, so spans end with it, too", done.stderr)
+            report = json.loads(path.read_text())
+        self.assertEqual((report["eos"], report["rows"][0]["n_tokens"]), ("never", 4 * 128))
+        self.assertEqual(report["rows"][0]["tasks"]["record"]["n_right"], 0)  # no record is that long
+
     def test_refuses_what_it_cannot_measure(self):
         for arguments, code, words in (
             (["--span", "adablok"], 2, "did you mean 'adablock'"),
@@ -42,6 +53,7 @@ class Eval(unittest.TestCase):
             (["--prompts", "/nonexistent/p.jsonl", "--span", "whole"], 1, "/nonexistent/p.jsonl"),
             (["--span", "fixed:len=7", "--commit", "quota"], 1, "7"),
             (["--pad-canvas", "100", "--span", "whole"], 1, "canvas of 100 rows"),
+            (["--pad-canvas", "1000", "--span", "whole"], 1, "--pad-canvas 1000: the model was trained for 384 rows"),
             (["--max-tokens", "4000", "--pad-canvas", "0", "--span", "whole"], 1, "trained for 384"),
         ):
             with self.subTest(arguments=arguments):
@@ -64,7 +76,7 @@ class Bench(unittest.TestCase):
             for key in ("token_forwards_top1_over_dual_adablock", "wall_speedup_dual_adablock_vs_no_cache_top1",
                         "planning_share_of_step", "plan_rows_share_of_step", "passes_per_s_vs_libllama",
                         "pass_share_of_int8_bound", "adablock_minus_best_fixed_at_equal_forwards",
-                        "adablock_minus_shuffled", "exact_match_top1_story", "exact_match_top1_record",
+                        "adablock_minus_shuffled", "exact_match_dual_adablock_minus_top1", "exact_match_top1_story", "exact_match_top1_record",
                         "exact_match_top1_control", "exact_match_top1_listing"):
                 self.assertIn(key, ratios)
             self.assertEqual(ratios["exact_match_top1_record"], 1)

@@ -79,6 +79,11 @@ Canvas dllm_canvas(const TextModel& model, const std::string& prompt,
   const auto n_text = static_cast<int32_t>(ids.size()) + options.budget;
   const int32_t n_canvas =
       options.n_canvas >= 0 ? options.n_canvas : model.decoder->hparams().n_canvas;
+  const int32_t n_ctx = model.decoder->hparams().n_ctx_train;
+  if (n_canvas > n_ctx) {
+    throw Error(fmt::format("--pad-canvas {}: the model was trained for {} rows; lower it",
+                            n_canvas, n_ctx));
+  }
   if (n_canvas > 0 && n_text > n_canvas) {
     throw Error(fmt::format(
         "the prompt has {} tokens and the answer {} positions, more than the canvas of {} rows; "
@@ -94,6 +99,8 @@ InfillOptions dllm_infill_options(const DllmMethod& method, const DllmEvalOption
   infill.span = make_span_policy(method.span);
   infill.commit = make_commit_policy(method.commit);
   infill.refresh = make_refresh_policy(method.refresh);
+  infill.stops_at_end = options.stops_at_end;
+  infill.end_tokens = options.end_tokens;
   infill.temperature = options.temperature;
   infill.seed = options.seed;
   infill.cache_type = options.cache_type;

@@ -28,7 +28,9 @@ struct DllmEvalOptions {
   // Rows that every text is padded to with end tokens; 0: none, -1: as many as the model's file
   // says.
   int32_t n_canvas = -1;
-  int32_t n_batch = 8;    // texts that share a pass
+  int32_t n_batch = 8;       // texts that share a pass
+  bool stops_at_end = true;  // as in InfillOptions, and the next
+  EndTokens end_tokens = EndTokens::kAsAny;
   float mark_tau = 0.9F;  // confidence that forced and late decoding are counted by
   float temperature = 0;
   uint64_t seed = 0;

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,6 +35,50 @@ TEST(DllmModel, TokensEqualThoseOfItsTokenizerFile) {
     EXPECT_EQ(demo().tokenizer.tokenize(text, true, false), ids) << text;
     EXPECT_EQ(demo().tokenizer.detokenize(ids), text);
   }
+}
+
+// FNV-1a over ids as tools/golden_dllm_tokens.py has it.
+class IdHash {
+ public:
+  void add(const std::vector<int32_t>& ids) {
+    ++n_texts_;
+    n_ids_ += ids.size();
+    word(static_cast<uint32_t>(ids.size()));
+    for (const int32_t id : ids) word(static_cast<uint32_t>(id));
+  }
+  size_t n_texts() const { return n_texts_; }
+  size_t n_ids() const { return n_ids_; }
+  std::string hex() const { return fmt::format("{:016x}", value_); }
+
+ private:
+  void word(uint32_t word) {
+    for (int i = 0; i < 4; ++i, word >>= 8) value_ = (value_ ^ (word & 0xFF)) * 0x100000001B3U;
+  }
+  uint64_t value_ = 0xCBF29CE484222325U;
+  size_t n_texts_ = 0;
+  size_t n_ids_ = 0;
+};
+
+// Every prompt and every answer of the held-out, the published and the smoke set.
+TEST(DllmModel, TokensOfAllPromptsHaveTheHashOfItsTokenizerFiles) {
+  const std::string source = REPRISE_SOURCE_DIR;
+  IdHash hash;
+  const auto add = [&](const std::string& prompt, const std::string& answer) {
+    for (const std::string& text : {prompt, answer})
+      hash.add(demo().tokenizer.tokenize(text, true, false));
+  };
+  for (const char* name : {"heldout", "published"}) {
+    for (const DllmPrompt& p : read_dllm_prompts(source + "/models/dllm/" + name + ".jsonl"))
+      add(p.prompt, p.answer);
+  }
+  std::ifstream smoke(source + "/tests/golden/dllm/smoke.json");
+  for (const json& row : json::parse(smoke)) add(row["prompt"], row["answer"]);
+  std::ifstream file(source + "/tests/golden/dllm/tokens.json");
+  const json want = json::parse(file)["all"];
+  EXPECT_EQ(hash.n_texts(), want["n_texts"].get<size_t>());
+  EXPECT_EQ(hash.n_texts(), 2 * 5512U);
+  EXPECT_EQ(hash.n_ids(), want["n_ids"].get<size_t>());
+  EXPECT_EQ(hash.hex(), want["fnv1a"].get<std::string>());
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {

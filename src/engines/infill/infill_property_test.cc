@@ -95,9 +95,11 @@ std::vector<std::vector<int32_t>> commits(const InfillResult& result) {
 
 TEST(InfillProperties, EveryPositionIsWrittenOnceInsideItsSpan) {
   for (const Tiny* model : {&llada(), &dream()}) {
-    for (const char* span : {"fixed:len=5", "whole", "adablock:b0=6,rho=0.5,tau_d=0.1",
-                             "shuffled:b0=6,rho=0.5,tau_d=0.1", "oracle:b0=6",
-                             "first_delimiter:b0=6,rho=0.5", "wrong_delimiter:b0=6,rho=0.5"}) {
+    for (const char* span :
+         {"fixed:len=5", "whole", "adablock:window=budget,b0=6,rho=0.5,tau_d=0.1",
+          "adablock:b0=3,rho=1,tau_d=0.1", "shuffled:window=budget,b0=6,rho=0.5,tau_d=0.1",
+          "oracle:b0=6", "first_delimiter:window=budget,b0=6,rho=0.5",
+          "wrong_delimiter:window=budget,b0=6,rho=0.5"}) {
       for (const char* refresh :
            {"none", "prefix", "dual", "dual:every=2", "dual:before=2,after=3"}) {
         for (uint64_t seed = 0; seed < 3; ++seed) {
@@ -191,7 +193,7 @@ TEST(InfillProperties, ShuffledSpansAreThoseOfAdaBlock) {
     return out;
   };
   for (uint64_t seed = 0; seed < 4; ++seed) {
-    const char* options_text = ":b0=6,rho=0.5,tau_d=0.1";
+    const char* options_text = ":window=budget,b0=6,rho=0.5,tau_d=0.1";
     const InfillResult a =
         answer(llada(),
                options(std::string("adablock") + options_text, "threshold:tau=0.6", "dual"), seed);
@@ -267,13 +269,36 @@ TEST(InfillProperties, DrawsDependOnTheSeedAlone) {
   EXPECT_NE(commits(a), commits(answer(llada(), o, 1)));
 }
 
+TEST(InfillProperties, EndTokensComeLastOrNever) {
+  const Tiny& model = llada();
+  // End tokens committed, and of them those of passes that committed something else, too.
+  const auto count = [&](EndTokens end_tokens) {
+    std::pair<int32_t, int32_t> n;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      InfillOptions o = options("fixed:len=8", "threshold:tau=0.6", "none");
+      o.end_tokens = end_tokens;
+      for (const InfillStep& step : answer(model, o, seed).report.steps) {
+        for (const Commit& commit : step.commits) {
+          if (commit.token != model.end_token) continue;
+          ++n.first;
+          n.second += step.commits.size() > 1 ? 1 : 0;
+        }
+      }
+    }
+    return n;
+  };
+  EXPECT_GT(count(EndTokens::kAsAny).second, 0);
+  EXPECT_EQ(count(EndTokens::kLast).second, 0);  // only where every proposal is one
+  EXPECT_EQ(count(EndTokens::kNever).first, 0);
+}
+
 TEST(InfillProperties, GapsAreFilledFromLeftToRightAndNothingElseIs) {
   for (const Tiny* tiny : {&llada(), &dream()}) {
     const int32_t mask = tiny->model->hparams().mask_token;
     const std::vector<int32_t> text = {7, 8, mask, mask, mask, 9, mask, 10, mask, mask, 11};
-    const InfillResult got =
-        fill(*tiny, options("adablock:b0=2,rho=1,tau_d=0.1", "threshold:tau=0.6", "dual"),
-             Canvas::with_gaps(text, mask));
+    const InfillResult got = fill(
+        *tiny, options("adablock:window=budget,b0=2,rho=1,tau_d=0.1", "threshold:tau=0.6", "dual"),
+        Canvas::with_gaps(text, mask));
     int32_t last = 0;
     for (const InfillSpan& span : got.report.spans) {
       EXPECT_GE(span.first, last);

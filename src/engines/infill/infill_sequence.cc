@@ -46,7 +46,8 @@ InfillSequence::InfillSequence(const DecoderModel& model, Canvas canvas, int32_t
       rng_(options.seed) {
   rule_.forbidden = hp_.mask_token;
   // Text goes on behind a gap that is no answer.
-  if (!canvas_.is_answer) rule_.also_forbidden = end_token;
+  if (!canvas_.is_answer || options.end_tokens == EndTokens::kNever)
+    rule_.also_forbidden = end_token;
   rule_.temperature = options.temperature;
   rule_.top_p = options.top_p;
   rule_.top_k = options.top_k;
@@ -122,11 +123,23 @@ void InfillSequence::plan(std::span<const Proposal> proposals) {
   report_.spans.push_back({first_, plan, 0});
 }
 
+// The rows as the commit rule sees them.
+std::span<const Proposal> InfillSequence::judged(std::span<const Proposal> rows) {
+  if (options_.end_tokens != EndTokens::kLast) return rows;
+  judged_.assign(rows.begin(), rows.end());
+  for (Proposal& row : judged_) {
+    if (row.token != end_token_) continue;
+    row.confidence = row.margin = 0;
+    row.neg_entropy = -std::log(static_cast<float>(hp_.n_vocab));
+  }
+  return judged_;
+}
+
 void InfillSequence::commit(std::span<const Proposal> proposals) {
   const auto n_rows = static_cast<size_t>(std::ranges::lower_bound(wanted_, end_) -
                                           wanted_.begin());  // the others lie behind the span
   CommitView view;
-  view.rows = proposals.first(n_rows);
+  view.rows = judged(proposals.first(n_rows));
   view.budget = gap().n;
   view.n_span = end_ - first_;
   view.n_masked_at_start = n_masked_at_start_;

@@ -15,12 +15,21 @@
 
 namespace reprise {
 
+// What an end token among the proposals for an answer counts as.
+enum class EndTokens : uint8_t {
+  kAsAny,  // as any token
+  kLast,   // of no confidence, so that it is committed where nothing else is left
+  kNever,  // it is never proposed
+};
+
 // How texts are filled. The policies are shared by all of them.
 struct InfillOptions {
   std::shared_ptr<const SpanPolicy> span;
   std::shared_ptr<const CommitPolicy> commit;
   std::shared_ptr<const RefreshPolicy> refresh;
   bool stops_at_end = true;  // an answer's positions behind its end token stay unfilled
+  // Source of the other two: LLaDA's confidence_eos_eot_inf (EOS alone here) and logits_eos_inf.
+  EndTokens end_tokens = EndTokens::kAsAny;
   float temperature = 0;
   float top_p = 1;
   int32_t top_k = 0;
@@ -94,6 +103,7 @@ class InfillSequence {
   void begin_gap();
   void plan(std::span<const Proposal> proposals);
   void commit(std::span<const Proposal> proposals);
+  std::span<const Proposal> judged(std::span<const Proposal> rows);
   void note_late(std::span<const Proposal> behind, InfillStep& step) const;
   bool span_has(int32_t token) const;
   bool end_span();
@@ -120,7 +130,8 @@ class InfillSequence {
   int32_t n_masked_at_start_ = 0;
   RefreshRows rows_;  // of the pass under way
   std::vector<int32_t> wanted_;
-  int32_t behind_plan_ = 0;  // behind the positions that the pass's plan may look at or give
+  std::vector<Proposal> judged_;  // proposals with the end tokens' confidence taken away
+  int32_t behind_plan_ = 0;       // behind the positions that the pass's plan may look at or give
   std::vector<int32_t> chosen_;
 };
 

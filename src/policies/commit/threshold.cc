@@ -22,9 +22,9 @@ const PolicyEntry kThresholdCommit = {
     .source = "Fast-dLLM, arXiv 2505.22618",
     .when_to_use = "the usual way to fill several positions a pass",
     .when_not = "a model whose confidences are not calibrated: compare with commit/top1 first",
-    .options = {real_option("tau", 0.9, 0.001, 1,
-                            "least confidence; at 1 a saturated softmax still passes, commit/top1 "
-                            "is one position a pass")},
+    .options = {positive_option("tau", 0.9, 1,
+                                "least confidence; at 1 a saturated softmax still passes, "
+                                "commit/top1 is one position a pass")},
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       return std::make_unique<ThresholdCommit>(static_cast<float>(o.real("tau")));
     }};

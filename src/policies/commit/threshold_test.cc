@@ -30,6 +30,10 @@ TEST(ThresholdCommit, GoesWithAnySpan) {
   EXPECT_NO_THROW(policy->check(100, 32));
 }
 
+TEST(ThresholdCommit, TakesATauNextToZero) {
+  EXPECT_THAT(chosen("threshold:tau=1e-30", {1e-20F, 0.9F, 0.0F}), ElementsAre(0, 1));
+}
+
 TEST(ThresholdCommit, RefusesATauOutOfRange) {
   for (const char* spec : {"threshold:tau=0", "threshold:tau=-0.5", "threshold:tau=1.01",
                            "threshold:tau=nan", "threshold:tau=inf"}) {
@@ -37,7 +41,7 @@ TEST(ThresholdCommit, RefusesATauOutOfRange) {
       make_commit_policy(spec);
       ADD_FAILURE() << "accepted " << spec;
     } catch (const Error& error) {
-      EXPECT_THAT(error.what(), ::testing::HasSubstr("'tau' takes a number in 0.001..1"));
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("'tau' takes a number above 0, up to 1"));
     }
   }
 }

@@ -98,8 +98,8 @@ class AdaBlockPlanner final : public SpanPlanner {
 };
 
 // First the default.
-constexpr std::pair<std::string_view, Window> kWindows[] = {{"budget", Window::kBudget},
-                                                            {"progress", Window::kProgress}};
+constexpr std::pair<std::string_view, Window> kWindows[] = {{"progress", Window::kProgress},
+                                                            {"budget", Window::kBudget}};
 constexpr std::pair<std::string_view, Pick> kPicks[] = {
     {"max", Pick::kMax}, {"first_above", Pick::kFirstAbove}, {"last_above", Pick::kLastAbove}};
 
@@ -133,10 +133,10 @@ std::vector<OptionSpec> adablock_options(std::string_view without) {
                   "least confidence of a delimiter that ends a span; 0.3 suits LLaDA, 0.5 Dream; "
                   "inf turns the rule off"),
       int_option("b0", 32, 1, 65536, "positions of a span without such a delimiter"),
-      real_option("rho", 0.25, 1e-4, 1, "the window ahead as a share of what `window` says"),
+      positive_option("rho", 0.25, 1, "the window ahead as a share of what `window` says"),
       choice_option("window", {kWindows[0].first, kWindows[1].first},
-                    "share of the budget, as AdaBlock's code has it, or of the positions filled so "
-                    "far, as its paper has it"),
+                    "share of the positions filled so far, as AdaBlock's paper has it, or of the "
+                    "budget, as its code has it"),
       choice_option("pick", {kPicks[0].first, kPicks[1].first, kPicks[2].first},
                     "which delimiter: the most confident, the first of at least tau_d, or the last "
                     "such"),

@@ -14,9 +14,9 @@ struct AdaBlockConfig {
   int32_t b0 = 32;     // positions of a span without such a delimiter
   double rho = 0.25;   // the window's share of what `window` says
   enum class Window : uint8_t {
-    kBudget,    // floor(rho * budget), as the published code has it
     kProgress,  // max(1, floor(rho * positions filled)), as the paper has it
-  } window = Window::kBudget;
+    kBudget,    // floor(rho * budget), as the published code has it
+  } window = Window::kProgress;
   enum class Pick : uint8_t {
     kMax,         // the most confident delimiter
     kFirstAbove,  // the first of at least tau_d

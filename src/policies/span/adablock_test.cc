@@ -59,12 +59,12 @@ TEST(AdaBlockSpan, PlansByTable) {
     int32_t i_delimiter;
     float confidence;
   } cases[] = {
-      {"no delimiter", "adablock", 128, 0, {}, 32, kNone, -1, 0},
-      {"one below tau_d", "adablock", 128, 0, {{9, kBelow}}, 32, kLow, -1, kBelow},
-      {"one at tau_d", "adablock", 128, 0, {{9, 0.3F}}, 10, kDelimiterFound, 9, 0.3F},
-      {"one above", "adablock", 128, 0, {{9, 0.8F}}, 10, kDelimiterFound, 9, 0.8F},
+      {"no delimiter", "adablock:window=budget", 128, 0, {}, 32, kNone, -1, 0},
+      {"one below tau_d", "adablock:window=budget", 128, 0, {{9, kBelow}}, 32, kLow, -1, kBelow},
+      {"one at tau_d", "adablock:window=budget", 128, 0, {{9, 0.3F}}, 10, kDelimiterFound, 9, 0.3F},
+      {"one above", "adablock:window=budget", 128, 0, {{9, 0.8F}}, 10, kDelimiterFound, 9, 0.8F},
       {"two, the later surer",
-       "adablock",
+       "adablock:window=budget",
        128,
        0,
        {{4, 0.5F}, {9, 0.8F}},
@@ -73,7 +73,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        9,
        0.8F},
       {"two, the earlier surer",
-       "adablock",
+       "adablock:window=budget",
        128,
        0,
        {{4, 0.8F}, {9, 0.5F}},
@@ -82,7 +82,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        4,
        0.8F},
       {"a tie goes to the first",
-       "adablock",
+       "adablock:window=budget",
        128,
        0,
        {{4, 0.5F}, {9, 0.5F, 3}},
@@ -91,7 +91,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        4,
        0.5F},
       {"two below, the surer is told",
-       "adablock",
+       "adablock:window=budget",
        128,
        0,
        {{4, 0.1F}, {9, 0.2F}},
@@ -99,12 +99,36 @@ TEST(AdaBlockSpan, PlansByTable) {
        kLow,
        -1,
        0.2F},
-      {"at the span's start", "adablock", 128, 0, {{0, 0.9F}}, 1, kDelimiterFound, 0, 0.9F},
-      {"last of the window", "adablock", 128, 0, {{31, 0.9F}}, 32, kDelimiterFound, 31, 0.9F},
-      {"longer than b0", "adablock:b0=4", 128, 0, {{31, 0.9F}}, 32, kDelimiterFound, 31, 0.9F},
-      {"behind the window", "adablock:b0=4", 124, 0, {{31, 0.9F}}, 4, kNone, -1, 0},
+      {"at the span's start",
+       "adablock:window=budget",
+       128,
+       0,
+       {{0, 0.9F}},
+       1,
+       kDelimiterFound,
+       0,
+       0.9F},
+      {"last of the window",
+       "adablock:window=budget",
+       128,
+       0,
+       {{31, 0.9F}},
+       32,
+       kDelimiterFound,
+       31,
+       0.9F},
+      {"longer than b0",
+       "adablock:window=budget,b0=4",
+       128,
+       0,
+       {{31, 0.9F}},
+       32,
+       kDelimiterFound,
+       31,
+       0.9F},
+      {"behind the window", "adablock:window=budget,b0=4", 124, 0, {{31, 0.9F}}, 4, kNone, -1, 0},
       {"window clipped by the end",
-       "adablock",
+       "adablock:window=budget",
        128,
        118,
        {{9, 0.9F}},
@@ -112,11 +136,19 @@ TEST(AdaBlockSpan, PlansByTable) {
        kDelimiterFound,
        9,
        0.9F},
-      {"b0 clipped by the end", "adablock", 128, 118, {}, 10, kNone, -1, 0},
-      {"no window", "adablock:b0=2", 3, 0, {}, 2, kNone, -1, 0},
-      {"a wider window", "adablock:rho=1", 128, 0, {{127, 0.9F}}, 128, kDelimiterFound, 127, 0.9F},
+      {"b0 clipped by the end", "adablock:window=budget", 128, 118, {}, 10, kNone, -1, 0},
+      {"no window", "adablock:window=budget,b0=2", 3, 0, {}, 2, kNone, -1, 0},
+      {"a wider window",
+       "adablock:window=budget,rho=1",
+       128,
+       0,
+       {{127, 0.9F}},
+       128,
+       kDelimiterFound,
+       127,
+       0.9F},
       {"progress: one at the start",
-       "adablock:window=progress,b0=8",
+       "adablock:b0=8",
        128,
        0,
        {{0, 0.9F}},
@@ -161,7 +193,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        1,
        0.9F},
       {"first_above",
-       "adablock:pick=first_above",
+       "adablock:window=budget,pick=first_above",
        128,
        0,
        {{4, 0.2F}, {6, 0.4F}, {9, 0.8F}},
@@ -170,7 +202,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        6,
        0.4F},
       {"first_above, all below",
-       "adablock:pick=first_above",
+       "adablock:window=budget,pick=first_above",
        128,
        0,
        {{4, 0.2F}, {6, 0.25F}},
@@ -179,7 +211,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        -1,
        0.25F},
       {"last_above",
-       "adablock:pick=last_above",
+       "adablock:window=budget,pick=last_above",
        128,
        0,
        {{4, 0.8F}, {6, 0.4F}, {9, 0.2F}},
@@ -188,7 +220,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        6,
        0.4F},
       {"last_above, all below",
-       "adablock:pick=last_above",
+       "adablock:window=budget,pick=last_above",
        128,
        0,
        {{4, 0.25F}, {6, 0.2F}},
@@ -197,7 +229,7 @@ TEST(AdaBlockSpan, PlansByTable) {
        -1,
        0.25F},
       {"min passes earlier ones over",
-       "adablock:min=5",
+       "adablock:window=budget,min=5",
        128,
        0,
        {{3, 0.9F}, {4, 0.4F}},
@@ -205,11 +237,27 @@ TEST(AdaBlockSpan, PlansByTable) {
        kDelimiterFound,
        4,
        0.4F},
-      {"min leaves none", "adablock:min=5", 128, 0, {{3, 0.9F}}, 32, kNone, -1, 0},
-      {"min beyond the window", "adablock:min=65536", 128, 0, {{3, 0.9F}}, 32, kNone, -1, 0},
-      {"tau_d=0 takes any", "adablock:tau_d=0", 128, 0, {{3, 0.0F}}, 4, kDelimiterFound, 3, 0},
+      {"min leaves none", "adablock:window=budget,min=5", 128, 0, {{3, 0.9F}}, 32, kNone, -1, 0},
+      {"min beyond the window",
+       "adablock:window=budget,min=65536",
+       128,
+       0,
+       {{3, 0.9F}},
+       32,
+       kNone,
+       -1,
+       0},
+      {"tau_d=0 takes any",
+       "adablock:window=budget,tau_d=0",
+       128,
+       0,
+       {{3, 0.0F}},
+       4,
+       kDelimiterFound,
+       3,
+       0},
       {"tau_d=1 takes certainty",
-       "adablock:tau_d=1",
+       "adablock:window=budget,tau_d=1",
        128,
        0,
        {{3, 1.0F}},
@@ -233,7 +281,7 @@ TEST(AdaBlockSpan, RefusesConfidencesThatAreNotFinite) {
     std::vector<Proposal> rows = text(128, {{4, 0.9F}});
     rows[7].confidence = bad;  // no delimiter, yet the model is broken
     try {
-      plan("adablock", 128, 40, rows);
+      plan("adablock:window=budget", 128, 40, rows);
       ADD_FAILURE() << bad;
     } catch (const Error& error) {
       EXPECT_THAT(error.what(),
@@ -241,7 +289,7 @@ TEST(AdaBlockSpan, RefusesConfidencesThatAreNotFinite) {
     }
     rows[7].confidence = 0.5F;
     rows[32].confidence = bad;  // behind the window
-    EXPECT_NO_THROW(plan("adablock", 128, 40, rows));
+    EXPECT_NO_THROW(plan("adablock:window=budget", 128, 40, rows));
   }
 }
 
@@ -252,13 +300,14 @@ int32_t reach(std::string_view spec, int32_t budget, int32_t n_done) {
 }
 
 TEST(AdaBlockSpan, ReachesAsFarAsItsWindowAndItsFallback) {
-  EXPECT_EQ(reach("adablock", 512, 0), 128);
-  EXPECT_EQ(reach("adablock:b0=8", 127, 0), 31);
-  EXPECT_EQ(reach("adablock", 127, 0), 32);
-  EXPECT_EQ(reach("adablock:rho=1", 512, 0), 512);
+  EXPECT_EQ(reach("adablock:window=budget", 512, 0), 128);
+  EXPECT_EQ(reach("adablock:window=budget,b0=8", 127, 0), 31);
+  EXPECT_EQ(reach("adablock:window=budget", 127, 0), 32);
+  EXPECT_EQ(reach("adablock:window=budget,rho=1", 512, 0), 512);
   EXPECT_EQ(reach("adablock:window=progress", 1024, 512), 128);
-  EXPECT_EQ(reach("adablock:window=progress,b0=1", 512, 3), 1);
+  EXPECT_EQ(reach("adablock:b0=1", 512, 3), 1);
   EXPECT_EQ(make_span_policy("adablock")->fixed_length(512), 0);
+  EXPECT_EQ(reach("adablock", 1024, 512), 128);
 }
 
 TEST(AdaBlockSpan, AsksForItsDelimiters) {
@@ -273,9 +322,10 @@ TEST(AdaBlockSpan, CutsAnyTextToItsEnd) {
   for (uint64_t seed = 0; seed < 500; ++seed) {
     const auto budget = static_cast<int32_t>(1 + seed * 7 % 300);
     const std::vector<Proposal> rows = test::random_text(seed, budget, 1 + seed % 20);
-    for (const char* spec : {"adablock", "adablock:b0=5,rho=0.6", "adablock:window=progress,min=3",
-                             "adablock:pick=first_above,tau_d=0.9", "adablock:pick=last_above",
-                             "wrong_delimiter", "first_delimiter:rho=0.9,b0=7"}) {
+    for (const char* spec :
+         {"adablock:window=budget", "adablock:window=budget,b0=5,rho=0.6", "adablock:min=3",
+          "adablock:pick=first_above,tau_d=0.9", "adablock:pick=last_above", "wrong_delimiter",
+          "first_delimiter:rho=0.9,b0=7"}) {
       const auto policy = make_span_policy(spec);
       const auto plans = test::cut(*policy, {.budget = budget, .delimiters = &delimiters()}, rows);
       const auto n = test::lengths(plans);
@@ -317,10 +367,10 @@ TEST(AdaBlockSpan, RefusesBadOptions) {
       {"adablock:b0=-4", "1..65536"},
       {"adablock:tau_d=-0.1", "'tau_d' takes a number in 0..inf"},
       {"adablock:tau_d=nan", "'tau_d' takes a number in 0..inf"},
-      {"adablock:rho=0", "'rho' takes a number in 0.0001..1"},
-      {"adablock:rho=1.01", "0.0001..1"},
-      {"adablock:rho=nan", "0.0001..1"},
-      {"adablock:window=all", "'window' takes one of budget, progress"},
+      {"adablock:rho=0", "'rho' takes a number above 0, up to 1"},
+      {"adablock:rho=1.01", "above 0, up to 1"},
+      {"adablock:rho=nan", "above 0, up to 1"},
+      {"adablock:window=all", "'window' takes one of progress, budget"},
       {"adablock:pick=min", "'pick' takes one of max, first_above, last_above"},
       {"adablock:min=0", "1..65536"},
       {"adablock:delimiters=", "the value is missing"},

@@ -20,20 +20,20 @@ SpanPlan plan(std::string_view spec, float at_3, float at_7) {
 }
 
 TEST(FirstDelimiterSpan, AsksTheFirstAlone) {
-  const SpanPlan sure = plan("first_delimiter", 0.4F, 0.9F);
+  const SpanPlan sure = plan("first_delimiter:window=budget", 0.4F, 0.9F);
   EXPECT_EQ(sure.n, 4);
   EXPECT_EQ(sure.reason, SpanReason::kDelimiter);
   EXPECT_EQ(sure.confidence, 0.4F);
-  const SpanPlan unsure = plan("first_delimiter", 0.2F, 0.9F);
+  const SpanPlan unsure = plan("first_delimiter:window=budget", 0.2F, 0.9F);
   EXPECT_EQ(unsure.n, 32);
   EXPECT_EQ(unsure.reason, SpanReason::kLowConfidence);
   EXPECT_EQ(unsure.i_delimiter, -1);
   EXPECT_EQ(unsure.confidence, 0.2F);
   // What its relatives do there.
-  EXPECT_EQ(plan("adablock", 0.4F, 0.9F).n, 8);
-  EXPECT_EQ(plan("adablock:pick=first_above", 0.2F, 0.9F).n, 8);
+  EXPECT_EQ(plan("adablock:window=budget", 0.4F, 0.9F).n, 8);
+  EXPECT_EQ(plan("adablock:window=budget,pick=first_above", 0.2F, 0.9F).n, 8);
   // Whatever its confidence.
-  EXPECT_EQ(plan("first_delimiter:tau_d=0", 0.0F, 0.9F).n, 4);
+  EXPECT_EQ(plan("first_delimiter:window=budget,tau_d=0", 0.0F, 0.9F).n, 4);
 }
 
 TEST(FirstDelimiterSpan, TakesTheOptionsOfTheRuleButPick) {

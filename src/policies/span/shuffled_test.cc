@@ -19,7 +19,7 @@ std::vector<int32_t> shuffled(std::vector<int32_t> earlier, int32_t budget, uint
 
 TEST(ShuffledSpan, PermutesTheSpansOfAdaBlock) {
   const TokenSet delimiters(test::kDelimiterVocab, {test::kDelimiter, 3});
-  const auto adablock = make_span_policy("adablock");
+  const auto adablock = make_span_policy("adablock:window=budget");
   for (uint64_t seed = 0; seed < 200; ++seed) {
     const auto budget = static_cast<int32_t>(1 + seed * 3);
     const auto earlier =

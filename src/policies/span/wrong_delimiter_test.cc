@@ -9,8 +9,8 @@ namespace reprise {
 namespace {
 
 TEST(WrongDelimiterSpan, IsAdaBlockOverDigits) {
-  const auto wrong = make_span_policy("wrong_delimiter:b0=9,tau_d=0.4");
-  const auto right = make_span_policy("adablock:b0=9,tau_d=0.4,delimiters=digit");
+  const auto wrong = make_span_policy("wrong_delimiter:window=budget,b0=9,tau_d=0.4");
+  const auto right = make_span_policy("adablock:window=budget,b0=9,tau_d=0.4,delimiters=digit");
   EXPECT_TRUE(wrong->needs().needs_delimiters);
   EXPECT_EQ(wrong->needs().delimiters, "digit");
   const TokenSet digits(test::kDelimiterVocab, {test::kDelimiter});
@@ -24,8 +24,7 @@ TEST(WrongDelimiterSpan, IsAdaBlockOverDigits) {
 }
 
 TEST(WrongDelimiterSpan, TakesTheOptionsOfTheRuleButDelimiters) {
-  EXPECT_NO_THROW(
-      make_span_policy("wrong_delimiter:pick=last_above,min=2,window=progress,rho=0.5"));
+  EXPECT_NO_THROW(make_span_policy("wrong_delimiter:pick=last_above,min=2,window=budget,rho=0.5"));
   EXPECT_THROW(make_span_policy("wrong_delimiter:delimiters=newline"), Error);
 }
 
