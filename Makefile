@@ -47,13 +47,13 @@ nightly: model   ## every test, long texts and a larger model too; REPRISE_TEST_
 peer: configure  ## build libllama with OpenMP as a second peer of the benches: build/reprise_peer
 	@cmake --build $(BUILD) -j $(JOBS) --target reprise_peer
 
-bench: model peer ## measure against libllama and the bound: about half an hour
+bench: model peer ## measure against libllama and the bound: about 35 minutes on two quiet cores
 	@$(BUILD)/reprise bench kv --peer-openmp --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
 
-bench-quick: model ## the same in about two minutes
+bench-quick: model ## the same with fewer policies and shorter contexts, in under two minutes
 	@$(BUILD)/reprise bench kv --quick --json $(BUILD)/bench_kv.json --html $(BUILD)/bench_kv.html
 
-bench-shapes: model peer ## the same on random models of 0.5B and 1B shape, Q4_0 and F16: 3.8 GB in build/shapes
+bench-shapes: model peer ## the same on random models of 0.5B and 1B shape, Q4_0 and F16: about an hour, 3.8 GB in build/shapes
 	@cmake --build $(BUILD) -j $(JOBS) --target make_shaped_model
 	@BUILD=$(BUILD) tools/bench_shapes.sh
 

@@ -88,12 +88,13 @@ void add_bench_kv(CLI::App& bench, int& exit_code) {
       verb->add_option("--contexts", flags->options.contexts, "prompt lengths in tokens, rising")
           ->delimiter(',')
           ->capture_default_str();
-  CLI::Option* runs =
-      verb->add_option("--runs", flags->options.n_runs,
-                       "decode runs of everyone; prefill runs of full, cake and libllama are as "
-                       "many up to 4,096 tokens, 3 at most above")
-          ->check(CLI::Range(1, 1000))
-          ->capture_default_str();
+  verb->add_option("--runs", flags->options.n_runs, "decode runs of everyone")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  CLI::Option* prefill_runs =
+      verb->add_option("--prefill-runs", flags->options.n_prefill_runs,
+                       "prefill runs of everyone; default: as many as --runs")
+          ->check(CLI::Range(1, 1000));
   CLI::Option* budget =
       verb->add_option("--budget", flags->options.budget, "KV entries a layer of every policy")
           ->check(CLI::Range(33, 1 << 24))
@@ -106,25 +107,22 @@ void add_bench_kv(CLI::App& bench, int& exit_code) {
       "--peer-openmp", flags->has_openmp_peer,
       "libllama runs with OpenMP too, in processes of its own; its fastest setting counts");
   verb->add_flag("--quick", flags->is_quick,
-                 "under two minutes: contexts 128 and 1,024, budget 256, few runs");
+                 "under two minutes: contexts 128 and 1,024, budget 256, few policies");
   add_report_flags(*verb, flags->report);
   verb->footer(
       "Examples:\n"
       "  reprise bench kv smollm2 --quick --html kv.html\n"
       "  reprise bench kv smollm2 --contexts 2048 --kv cake:budget=512,decode=cake --json kv.json");
-  verb->callback([flags, contexts, runs, budget, &exit_code] {
+  verb->callback([flags, contexts, prefill_runs, budget, &exit_code] {
     KvBenchOptions& options = flags->options;
     if (flags->is_quick) {
       if (contexts->count() == 0) options.contexts = {128, 1024};
-      if (runs->count() == 0) options.n_runs = 3;
       if (budget->count() == 0) options.budget = 256;
-      options.n_long_runs = 2;
-      options.long_context = KvBenchOptions::kShortContext;
       options.n_continuation = 32;
       options.skips_slack = true;
       options.has_all_policies = false;
     }
-    options.n_long_runs = std::min(options.n_long_runs, options.n_runs);
+    if (prefill_runs->count() == 0) options.n_prefill_runs = options.n_runs;
     exit_code = run_kv(*flags);
   });
 }

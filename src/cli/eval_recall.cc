@@ -15,6 +15,7 @@
 #include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/recall_layers.h"
 #include "cli/usage_error.h"
 #include "core/error.h"
 #include "core/model_folders.h"
@@ -42,6 +43,7 @@ struct RecallFlags {
   int32_t n_questions = 0;       // 0: all
   std::optional<uint64_t> seed;  // of the draw; none: the first ones
   bool wants_equal_bytes = false;
+  bool wants_layers = false;
 };
 
 // {uniform, CAKE} split x {mean, CAKE} indicator, which isolates each idea of CAKE, and what it is
@@ -221,6 +223,10 @@ nlohmann::ordered_json to_json(const RecallRow& row) {
   cells["kl_error"] = row.agreement.kl.error();
   cells["same_best"] = row.agreement.same_best();
   cells["n_answer_tokens"] = row.agreement.kl.n();
+  cells["attention_error"] = nlohmann::ordered_json::array();  // by layer
+  for (const Mean& mean : row.attention_error.layers()) {
+    cells["attention_error"].push_back(mean.value());
+  }
   cells["held_bytes"] = row.held_bytes.value();
   cells["n_dropping"] = row.n_dropping;
   cells["seconds"] = row.seconds;
@@ -281,6 +287,7 @@ void eval_recall(const RecallFlags& flags) {
   }
   progress.finish();
   print_table(eval.rows(), questions.path);
+  if (flags.wants_layers) print_recall_layers(eval.rows());
   if (!flags.eval.json_path.empty()) write_json(eval.rows(), flags, questions);
   note_idle_policies(eval.rows(), policies);
 }
@@ -325,12 +332,15 @@ void add_eval_recall(CLI::App& eval, int& exit_code) {
   verb->add_flag("--equal-bytes", flags->wants_equal_bytes,
                  "scale the budgets until all hold as many bytes as the first evicting policy, and "
                  "show the quantised full caches beside");
+  verb->add_flag("--layers", flags->wants_layers,
+                 "show in every layer how far the attention's output is from the full cache's: "
+                 "relative L2 error, over the right answer's tokens; always in --json");
   verb->footer(
       "p: of equally good, against the first policy (exact McNemar). KL and same best: against "
       "the\n"
       "full cache, over the right answer's tokens. docs/evaluation.md explains how to read it.\n\n"
       "Examples:\n"
-      "  reprise eval recall smollm2 --kv full --kv cake:budget=256 --n 20\n"
+      "  reprise eval recall smollm2 --kv full --kv cake:budget=256 --n 20 --layers\n"
       "  reprise eval recall recall --grid 2x2 --budget 32 --window 8 --equal-bytes --n 100");
   verb->callback([flags, &exit_code] {
     eval_recall(*flags);

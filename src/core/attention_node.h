@@ -25,7 +25,9 @@ enum class AttentionExtra : uint8_t {
 struct AttentionNode {
   ggml_tensor* out = nullptr;    // [n_embd_head * n_head, n_tokens] F32
   ggml_tensor* probs = nullptr;  // [n_kv, 1, n_head] F32, where asked for
-  ggml_tensor* lse = nullptr;    // [n_head, n_tokens] F32: log of the sum of exp(logits), likewise
+  // [n_threads] once computed: seconds that each thread spent on them; null where nobody measures.
+  const double* probs_s = nullptr;
+  ggml_tensor* lse = nullptr;  // [n_head, n_tokens] F32: log of the sum of exp(logits), likewise
 };
 
 AttentionNode attention_node(GraphArena& arena, const AttentionInputs& inputs,

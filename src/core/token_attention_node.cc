@@ -7,6 +7,7 @@
 
 #include "core/kernels/decode_attention.h"
 #include "core/kernels/token_vectors.h"
+#include "core/stopwatch.h"
 #include "core/token_rows.h"
 #include "core/work_parts.h"
 
@@ -17,7 +18,7 @@ namespace {
 // token's heads for each thread].
 struct TokenWork {
   float scale;
-  bool wants_probs;
+  double* probs_s;  // [n_threads] seconds for probabilities; null: nobody wants them
   NewEntry entry;
   OpTrace* trace;
   int64_t heads;  // where they start, in values
@@ -75,6 +76,7 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
   const int64_t n_group = a.shape.n_group();
   float* one_head = heads + n_embd_head * a.shape.n_head;
   const int32_t n_parts = a.n_parts();
+  double probs_s = 0;
   int32_t g_ready = -1;  // KV head whose queries are in `heads`
   for (int32_t i; (i = work->parts.take()) < n_parts * a.shape.n_head_kv;) {
     const int32_t g = i / n_parts;
@@ -91,8 +93,12 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
     // Whoever does the last part of a head sees what all others have written.
     if (work->n_done[g].fetch_add(1, std::memory_order_acq_rel) + 1 < n_parts) continue;
     decode_attention_merge(a, g);
-    if (work->wants_probs) decode_attention_probs(a, g);
+    if (work->probs_s == nullptr) continue;
+    const Stopwatch stopwatch;
+    decode_attention_probs(a, g);
+    probs_s += stopwatch.seconds();
   }
+  if (work->probs_s != nullptr) work->probs_s[ith] = probs_s;
 }
 
 }  // namespace
@@ -104,7 +110,8 @@ AttentionNode token_attention_node(GraphArena& arena, const TokenAttention& toke
   const AttentionShape shape = attention_shape(in.q, in.k, in.scale);
   auto* work = arena.keep_restartable<TokenWork>();
   work->scale = in.scale;
-  work->wants_probs = extra == AttentionExtra::kProbs;
+  const bool wants_probs = extra == AttentionExtra::kProbs;
+  work->probs_s = wants_probs ? arena.keep<double>(arena.n_threads()) : nullptr;
   work->entry = token.entry;
   work->trace = arena.trace();
   work->n_head_kv = shape.n_head_kv;
@@ -127,7 +134,8 @@ AttentionNode token_attention_node(GraphArena& arena, const TokenAttention& toke
                      1, 1, 1, sources.data(), n_sources, run, GGML_N_TASKS_MAX, work);
   AttentionNode out;
   out.out = ggml_view_2d(arena.ctx(), node, n_out, 1, n_out * sizeof(float), 0);
-  if (work->wants_probs) {
+  if (wants_probs) {
+    out.probs_s = work->probs_s;
     const size_t row = n_kv * sizeof(float);
     out.probs =
         ggml_view_3d(arena.ctx(), node, n_kv, 1, shape.n_head, row, row, n_out * sizeof(float));

@@ -196,15 +196,19 @@ class Cascade {
     }
   }
 
-  // Scores the layer in staging, splits the budget anew and cuts every layer known so far.
+  // Scores the layer in staging, splits the budget anew and cuts every layer known so far. Without
+  // a cascade layers stay whole, ranked, until the last one is known.
   void evict(int32_t il, PromptAttention& attention) {
     const KvLayerView view{il, n_candidates_, staged_shape_.n_head_kv,
                            plan_.needs_window_stats ? &attention.stats() : nullptr,
                            attention.prompt_sum()};
     report_.preference.push_back(policy_.preference(view));
     policy_.score(view, scores_);
+    const auto n_known = static_cast<int32_t>(report_.preference.size());
     std::vector<int32_t> budgets =
-        policy_.split({report_.preference, budget_.n_candidates, n_candidates_, n_eligible_});
+        plan_.cascades || n_known == n_eligible_
+            ? policy_.split({report_.preference, budget_.n_candidates, n_candidates_, n_eligible_})
+            : std::vector<int32_t>(n_known, n_candidates_);
     for (size_t i = 0; i < kept_.size(); ++i) {  // what is gone stays gone
       budgets[i] = std::min(budgets[i], kept_[i].pages.n_ranked());
       kept_[i].pages.truncate(budgets[i]);

@@ -19,11 +19,11 @@ struct CascadeReport {
 
 // Prefills `tokens` layer by layer, so that layer il has seen all of them before layer il + 1
 // starts, and lets the policy cut what is held after every layer: the peak is about the budget plus
-// one full layer. The attention of the prefill itself is exact. Writes the logits [n_vocab] behind
-// the last token, and leaves room for n_growth more entries. What the sequence held before stays
-// untouched, and is all that is left when an exception stops the work. tokens.size() >
-// plan.n_window. Throws Error; what `progress` throws passes through. Source: CAKE, arXiv
-// 2503.12491, section 4; spec 2.6.
+// one full layer (plan.cascades false: after the last layer, and the peak is all layers). The
+// attention of the prefill itself is exact. Writes the logits [n_vocab] behind the last token, and
+// leaves room for n_growth more entries. What the sequence held before stays untouched, and is all
+// that is left when an exception stops the work. tokens.size() > plan.n_window. Throws Error; what
+// `progress` throws passes through. Source: CAKE, arXiv 2503.12491, section 4; spec 2.6.
 CascadeReport cascade_prefill(DecoderState& state, const KvPolicy& policy, const TurnBudget& budget,
                               std::span<const int32_t> tokens, int32_t n_growth,
                               std::vector<float>& logits, const PrefillProgress& progress);

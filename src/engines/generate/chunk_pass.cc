@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <numeric>
@@ -23,7 +24,14 @@ struct PassGraph {
   ggml_tensor* pos;           // [n_tokens] I32
   ggml_tensor* logits;        // [n_vocab, n_logits] F32; null when nobody asked for any
   std::vector<KvView> views;  // [n_layer] what a single token sees; empty for more of them
+  std::vector<AttentionNode> attention;  // [n_layer]
 };
+
+// The memory of what attention gives is not taken over by later nodes.
+void keep_output(const AttentionNode& attention) {
+  ggml_set_output(attention.out);
+  if (attention.out->view_src != nullptr) ggml_set_output(attention.out->view_src);
+}
 
 PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
                      PassOutputs& outputs) {
@@ -38,6 +46,7 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
   const bool is_single = n_tokens == 1 && arena.has_kernels();
   const DecoderTurns turns = is_single ? decoder_turns(arena, model, batch.pos) : DecoderTurns{};
   std::vector<KvView> views;
+  std::vector<AttentionNode> attentions;
   ggml_tensor* x = decoder_embed(arena, model, ids);
   for (int32_t il = 0; il < n_layer; ++il) {
     const bool is_last = il == n_layer - 1;
@@ -63,6 +72,8 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
       if (is_last && outputs.n_logits == 0) break;  // only its entries are needed
       attention = decoder_attention(arena, model, qkv.q, view, extra);
     }
+    attentions.push_back(attention);
+    if (outputs.wants_attention && n_tokens == 1) keep_output(attention);
     if (wants_probs) {
       ggml_set_output(attention.probs);
       ggml_build_forward_expand(arena.graph(), attention.probs);
@@ -83,7 +94,13 @@ PassGraph build_pass(DecoderState& state, int32_t n_tokens, HeldEntries held,
     ggml_set_output(logits);
     ggml_build_forward_expand(arena.graph(), logits);
   }
-  return {ids, batch.pos, logits, std::move(views)};
+  return {ids, batch.pos, logits, std::move(views), std::move(attentions)};
+}
+
+void copy_attention(const AttentionNode& attention, int32_t il, PassOutputs& outputs) {
+  const auto n = static_cast<size_t>(ggml_nelements(attention.out));
+  outputs.attention.resize(std::max(outputs.attention.size(), n * (il + 1)));
+  ggml_backend_tensor_get(attention.out, outputs.attention.data() + n * il, 0, n * sizeof(float));
 }
 
 // Lays memory out for passes of a single token until the layers outgrow their capacity,
@@ -92,7 +109,8 @@ void reserve_single(DecoderState& state, PassOutputs& outputs) {
   int64_t n_slots = 0;
   for (int32_t il = 0; il < state.kv.n_layer(); ++il) n_slots += state.kv.capacity(il);
   const ReservedPass wanted{
-      outputs.wants_probs ? ReservedPass::Kind::kWithProbs : ReservedPass::Kind::kPlain, n_slots};
+      outputs.wants_probs ? ReservedPass::Kind::kWithProbs : ReservedPass::Kind::kPlain,
+      outputs.wants_attention, n_slots};
   if (state.reserved == wanted) return;
   state.reserved = {};
   // The largest such pass is the one that fills every layer.
@@ -136,7 +154,8 @@ SeenSlots token_slots(KvStore& kv, int32_t il) {
 
 bool serves(const TokenGraph& graph, DecoderState& state, const PassOutputs& outputs) {
   if (graph.n_begun != state.arena.n_begun() || graph.trace != state.arena.trace() ||
-      graph.wants_probs != outputs.wants_probs) {
+      graph.wants_probs != outputs.wants_probs ||
+      graph.wants_attention != outputs.wants_attention) {
     return false;
   }
   for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
@@ -159,12 +178,13 @@ void build_token_graph(DecoderState& state, PassOutputs& outputs) {
     layer.k = pass.views[il].k;
     layer.v = pass.views[il].v;
     layer.n_kv_most = static_cast<int32_t>(layer.k->ne[1]);
-    layer.probs = outputs.wants_probs ? outputs.probs[il] : nullptr;
+    layer.attention = pass.attention[il];
   }
   graph.ids = pass.ids;
   graph.pos = pass.pos;
   graph.logits = pass.logits;
   graph.wants_probs = outputs.wants_probs;
+  graph.wants_attention = outputs.wants_attention;
   graph.trace = state.arena.trace();
   graph.n_begun = state.arena.n_begun();
 }
@@ -175,10 +195,23 @@ void show_entries(DecoderState& state, PassOutputs& outputs) {
     const TokenGraph::Layer& layer = state.token.layers[il];
     const SeenSlots seen = token_slots(state.kv, il);
     state.kv.block(il).show(layer.k, layer.v, seen.first, seen.n);
-    if (layer.probs == nullptr) continue;
-    layer.probs->ne[0] = seen.n;
-    layer.probs->nb[1] = layer.probs->nb[2] = sizeof(float) * seen.n;
-    outputs.probs[il] = layer.probs;
+    ggml_tensor* probs = layer.attention.probs;
+    if (probs == nullptr) continue;
+    probs->ne[0] = seen.n;
+    probs->nb[1] = probs->nb[2] = sizeof(float) * seen.n;
+    outputs.probs[il] = probs;
+  }
+}
+
+void read_attention(DecoderState& state, PassOutputs& outputs) {
+  outputs.probs_s = 0;
+  for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
+    const AttentionNode& attention = state.token.layers[il].attention;
+    if (attention.probs_s != nullptr) {
+      outputs.probs_s +=
+          *std::max_element(attention.probs_s, attention.probs_s + state.arena.n_threads());
+    }
+    if (outputs.wants_attention) copy_attention(attention, il, outputs);
   }
 }
 
@@ -193,6 +226,7 @@ void token_pass(DecoderState& state, int32_t token, PassOutputs& outputs) {
   set_positions(graph.pos, state.n_past);
   ggml_backend_tensor_set(graph.ids, &token, 0, sizeof(token));
   state.arena.compute();
+  read_attention(state, outputs);
   for (int32_t il = 0; il < state.kv.n_layer(); ++il) state.kv.commit(il, 1, state.n_past);
   ++state.n_past;
   outputs.logits = {static_cast<const float*>(graph.logits->data),
@@ -222,6 +256,9 @@ void chunk_pass(DecoderState& state, std::span<const int32_t> tokens, PassOutput
   set_positions(pass.pos, state.n_past);
   ggml_backend_tensor_set(pass.ids, tokens.data(), 0, ggml_nbytes(pass.ids));
   state.arena.compute();
+  if (outputs.wants_attention && is_decode) {
+    for (int32_t il = 0; il < n_layer; ++il) copy_attention(pass.attention[il], il, outputs);
+  }
 
   for (int32_t il = 0; il < n_layer; ++il) state.kv.commit(il, n_tokens, state.n_past);
   state.n_past += n_tokens;

@@ -17,6 +17,9 @@ struct PassOutputs {
   bool wants_probs = false;         // for a single token: its attention in every eligible layer
   std::vector<ggml_tensor*> probs;  // [n_layer], [n_kv, 1, n_head] F32 until the next pass; null
                                     // for sliding-window layers
+  double probs_s = 0;               // seconds they took, in each layer the slowest thread's
+  bool wants_attention = false;     // for a single token: what attention gives in every layer
+  std::vector<float> attention;     // [n_embd_head * n_head, n_layer] of the last such token
 };
 
 // Runs up to KvStore::kMaxPass tokens through all layers and appends their entries. Throws Error

@@ -75,7 +75,7 @@ int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
       const DecodeView view{rows.subspan(n_values * g, n_values), kv.count(il), n_group,
                             std::span(head.order).first(n_candidates)};
       if (plan_.decode == KvDecode::kEma) {
-        add_attention(view, std::span(head.sums).first(kv.count(il)));
+        add_attention(view, scratch_, std::span(head.sums).first(kv.count(il)));
       }
       if (n_drop > 0) drop(kv, il, g, view, n_drop);
     }

@@ -16,6 +16,7 @@ namespace reprise {
 struct ReservedPass {
   enum class Kind : uint8_t { kNone, kPlain, kWithProbs };
   Kind kind = Kind::kNone;
+  bool wants_attention = false;
   int64_t n_slots = 0;  // capacity of all layers; until it grows, the layout holds
 
   bool operator==(const ReservedPass&) const = default;
@@ -27,14 +28,15 @@ struct TokenGraph {
   int64_t n_begun = -1;            // of the arena; another one: the graph is gone
   const OpTrace* trace = nullptr;  // that its nodes report to
   bool wants_probs = false;
+  bool wants_attention = false;
   ggml_tensor* ids = nullptr;
   ggml_tensor* pos = nullptr;
   ggml_tensor* logits = nullptr;
   struct Layer {
     ggml_tensor* k = nullptr;
     ggml_tensor* v = nullptr;
-    ggml_tensor* probs = nullptr;  // where they are wanted
-    int32_t n_kv_most = 0;         // entries that it has place for
+    AttentionNode attention;  // with probs where they are wanted
+    int32_t n_kv_most = 0;    // entries that it has place for
   };
   std::vector<Layer> layers;
 };

@@ -13,6 +13,7 @@
 #include "core/resident_memory.h"
 #include "engines/generate/kv_bench_report.h"
 #include "engines/generate/kv_contestant.h"
+#include "policies/kv/kv_options.h"
 #include "policies/registry.h"
 
 namespace reprise {
@@ -24,6 +25,10 @@ std::vector<std::string> policy_texts(const KvBenchOptions& options) {
   if (options.has_all_policies) names.insert(names.end(), {"pyramid", "streaming", "h2o", "tova"});
   names.push_back("random");
   for (const char* name : names) texts.push_back(fmt::format("{}:budget={}", name, options.budget));
+  if (options.has_all_policies) {  // what replacing entries costs, and what the cascade saves
+    const KvRatioSubjects of_cake = KvRatioSubjects::of_budget(options.budget);
+    texts.insert(texts.end(), {of_cake.replacing, of_cake.replacing_tova, of_cake.no_cascade});
+  }
   texts.emplace_back("full:type=q8_0");
   if (options.has_all_policies) texts.emplace_back("full:type=q4_0");
   texts.insert(texts.end(), options.more_policies.begin(), options.more_policies.end());
@@ -107,60 +112,49 @@ class KvBench {
   struct Side {
     KvMeasured measured;
     std::unique_ptr<KvContestant> contestant;
-    int32_t n_prefill_runs = 1;
   };
 
   void enter(int32_t context) {
     measured_ = {};
     measured_.context = context;
     prompt_ = tokens_before(text_, text_.size() - continuation_.size(), context);
-    const int32_t n_core_runs =
-        context > options_.long_context ? options_.n_long_runs : options_.n_runs;
-    const int32_t n_other_runs = context <= KvBenchOptions::kShortContext ? n_core_runs : 1;
     for (const std::string& text : policy_texts(options_)) {
       std::shared_ptr<const KvPolicy> policy = make_kv_policy(text);
       const KvPlan plan = policy->plan();
       const bool is_slack =
           plan.budget.kind == Budget::Kind::kEntries && plan.budget.value >= context;
       if (is_slack && options_.skips_slack) continue;
-      const bool is_core = text == "full" || text.starts_with("cake:");
       add(text, KvMeasured::Side::kPolicy,
-          std::make_unique<ReprisePolicy>(model_, backend_, std::move(policy)),
-          is_core ? n_core_runs : n_other_runs);
+          std::make_unique<ReprisePolicy>(model_, backend_, std::move(policy)));
+      if (plan.budget.kind == Budget::Kind::kUnlimited) {
+        sides_.back().measured.full_cache_type = kv_type_name(plan.type);
+      }
     }
     for (size_t i = 0; i < peers_.size(); ++i) {
       const std::string name = i == 0 ? "libllama" : "libllama flash";
       const DecoderHparams& hp = model_->hparams();
       add(name, KvMeasured::Side::kPeer,
-          std::make_unique<LibllamaContestant>(*peers_[i], backend_, hp), n_core_runs);
+          std::make_unique<LibllamaContestant>(*peers_[i], backend_, hp));
       if (openmp_peers_.empty()) continue;
       add(name + " OpenMP", KvMeasured::Side::kPeer,
-          std::make_unique<PeerProcessContestant>(*openmp_peers_[i], peers_[i]->n_ctx(), hp),
-          n_core_runs);
+          std::make_unique<PeerProcessContestant>(*openmp_peers_[i], hp));
     }
   }
 
-  void add(const std::string& name, KvMeasured::Side side, std::unique_ptr<KvContestant> contestant,
-           int32_t n_prefill_runs) {
+  void add(const std::string& name, KvMeasured::Side side,
+           std::unique_ptr<KvContestant> contestant) {
     KvMeasured measured;
     measured.name = name;
     measured.side = side;
-    sides_.push_back({std::move(measured), std::move(contestant), n_prefill_runs});
+    sides_.push_back({std::move(measured), std::move(contestant)});
   }
 
-  // Rounds in which each side prefills once; a side with fewer runs leaves the later rounds out.
+  // Rounds in which each side prefills once.
   void prefill() {
-    int32_t n_rounds = 0;
-    int64_t n_total = 0;
-    for (const Side& side : sides_) {
-      n_rounds = std::max(n_rounds, side.n_prefill_runs);
-      n_total += int64_t{side.n_prefill_runs} * measured_.context;
-    }
-    begin("prefill", n_total);
-    for (int32_t i = 0; i < n_rounds; ++i) {
-      for (Side& side : sides_) {
-        if (i < side.n_prefill_runs) prefill_once(side, i == 0);
-      }
+    begin("prefill", int64_t{options_.n_prefill_runs} * measured_.context *
+                         static_cast<int64_t>(sides_.size()));
+    for (int32_t i = 0; i < options_.n_prefill_runs; ++i) {
+      for (Side& side : sides_) prefill_once(side, i == 0);
     }
     end();
     for (Side& side : sides_) side.contestant->keep();
@@ -181,7 +175,7 @@ class KvBench {
     }
     if (is_first) m.peak_kv_bytes = side.contestant->peak_kv_bytes();
     m.peak_formula_bytes = side.contestant->peak_formula_bytes();
-    m.policy_share = side.contestant->policy_share();
+    m.policy_share.push_back(side.contestant->policy_share());
   }
 
   // Every side reads the continuation token by token, as decoding would.
@@ -221,12 +215,14 @@ class KvBench {
     for (int32_t i = 0; i < options_.n_runs; ++i) {
       measured_.bandwidth.push_back(bandwidth_->measure());
       backend_.rest();
-      measured_.empty_s.push_back(decode_once(empty_));
+      measured_.empty_s.push_back(decode_once(empty_).token_s);
       // Another side first in every run: what stands first after a pause may find the machine
       // slower.
       for (size_t k = 0; k < sides_.size(); ++k) {
         Side& side = sides_[(k + i) % sides_.size()];
-        side.measured.decode_s.push_back(decode_once(*side.contestant));
+        const DecodeRun run = decode_once(*side.contestant);
+        side.measured.decode_s.push_back(run.token_s);
+        if (run.policy_share > 0) side.measured.replace_share.push_back(run.policy_share);
       }
     }
     end();
@@ -235,7 +231,7 @@ class KvBench {
 
   void trace_full() {
     KvContestant& full = *sides_.front().contestant;
-    for (int32_t i = 0; i < options_.n_runs; ++i) {
+    for (int32_t i = 0; i < std::max(options_.n_runs, KvBenchOptions::kTracedRuns); ++i) {
       OpTrace trace(backend_.n_threads(), 0);
       backend_.set_trace(&trace);
       full.rewind();
@@ -258,15 +254,20 @@ class KvBench {
     return decoded_;
   }
 
-  // Seconds a token.
-  double decode_once(KvContestant& contestant) {
+  struct DecodeRun {
+    double token_s = 0;       // seconds a token
+    double policy_share = 0;  // of them spent on replacing entries
+  };
+  DecodeRun decode_once(KvContestant& contestant) {
     contestant.rewind();
     const std::span<const int32_t> tokens = tokens_of_a_run();
     contestant.time_decode(tokens.first(KvBenchOptions::kWarmUp));
+    const double policy_before_s = contestant.decode_policy_s();
     const double seconds = contestant.time_decode(tokens.subspan(KvBenchOptions::kWarmUp));
+    const double policy_s = contestant.decode_policy_s() - policy_before_s;
     contestant.rest();
     advance(static_cast<int64_t>(tokens.size()));
-    return seconds / options_.n_decode;
+    return {seconds / options_.n_decode, policy_s / seconds};
   }
 
   void begin(const char* what, int64_t n_total) {
@@ -313,6 +314,9 @@ void KvBenchOptions::check() const {
   if (n_runs < 1 || n_runs > 1000) {
     throw Error(fmt::format("--runs {}: expected 1 to 1,000", n_runs));
   }
+  if (n_prefill_runs < 1 || n_prefill_runs > 1000) {
+    throw Error(fmt::format("--prefill-runs {}: expected 1 to 1,000", n_prefill_runs));
+  }
 }
 
 BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
@@ -350,20 +354,17 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
                    options.openmp_peer.empty() ? "" : ", and with OpenMP in its own processes",
                    bench.peer().weight_buffers())},
       {"text", fmt::format("{} tokens", format_count(static_cast<int64_t>(text.size())))}};
-  const KvRatioSubjects subjects{fmt::format("cake:budget={}", options.budget),
-                                 fmt::format("cake{}", options.budget)};
+  const KvRatioSubjects subjects = KvRatioSubjects::of_budget(options.budget);
   const bool is_tied = decoder.output() == decoder.tok_embd();
   const auto embd_bytes = static_cast<int64_t>(ggml_nbytes(decoder.tok_embd()));
   fill_kv_report(contexts, subjects, decoder.n_weight_bytes() - (is_tied ? 0 : embd_bytes), report);
   report.highlights = {"full", subjects.cake, "libllama", "libllama flash"};
   report.notes = {
       fmt::format(
-          "Sides take turns in one process on one thread pool. A decode run is {} tokens "
-          "after {} of warm-up, always from the end of the prompt; {} runs. Prefill: full, "
-          "cake and libllama {} runs ({} above {} tokens), the other policies one run above "
-          "{} tokens. Memory counts in the first prefill.",
-          options.n_decode, KvBenchOptions::kWarmUp, options.n_runs, options.n_runs,
-          options.n_long_runs, format_count(options.long_context), KvBenchOptions::kShortContext),
+          "Sides take turns in one process on one thread pool, in the same rounds. A decode run is "
+          "{} tokens after {} of warm-up, always from the end of the prompt; {} runs. Prefill {} "
+          "runs, from an empty cache. Memory counts in the first prefill.",
+          options.n_decode, KvBenchOptions::kWarmUp, options.n_runs, options.n_prefill_runs),
       fmt::format(
           "libllama counts with the fastest of its settings, in decode and in prefill: flash "
           "attention on and off{}.",
@@ -376,7 +377,16 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
           options.n_continuation),
       ("peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill over (B + "
        "w L + S) entries, 12 bytes a head and prompt token, and one page a head. peak_rss_vs_full "
-       "is full's peak of resident memory over cake's.")};
+       "is full's peak of resident memory over cake's."),
+      ("libllama's memory is that of a context made for this prompt and its continuation alone, by "
+       "its sizes (K and V in F16, room in steps of 256 tokens); one made for the longest context "
+       "serves all."),
+      ("replace_cost_share_of_decode (decode=cake; _tova: decode=tova): attention probabilities by "
+       "the slowest thread of each layer, and the choice and copying of entries, over the time of "
+       "a token. decode_replacing_vs_growing compares whole tokens with the same cache growing."),
+      ("attention_entries_per_s_vs_f16_bound: (entry, KV head) pairs a second of the best cache "
+       "type, in the time of a token beyond that of an empty cache, over the measured bandwidth / "
+       "the bytes of an F16 pair; behind it each type. 'bench kernels' measures attention alone.")};
   return report;
 }
 

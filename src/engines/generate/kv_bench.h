@@ -17,17 +17,16 @@ struct KvBenchOptions {
   std::vector<int32_t> contexts = {128, 2048, 8000};  // prompt tokens, rising
   int32_t budget = 1024;                              // entries a layer of every evicting policy
   std::vector<std::string> more_policies;             // as --kv takes them
-  int32_t n_runs = 5;       // decode runs of everyone, prefill runs of full, cake and libllama
-  int32_t n_long_runs = 3;  // prefill runs at contexts above long_context instead
-  int32_t long_context = 4096;
-  int32_t n_decode = 16;         // tokens of a decode run
+  int32_t n_runs = 5;                                 // decode runs of everyone
+  int32_t n_prefill_runs = 5;                         // prefill runs of everyone
+  int32_t n_decode = 16;                              // tokens of a decode run
   int32_t n_continuation = 64;   // teacher-forced tokens for KL and top-1 agreement
   bool skips_slack = false;      // leave out policies whose budget holds the whole context
-  bool has_all_policies = true;  // or one of each kind
+  bool has_all_policies = true;  // or one of each kind, none that replaces entries
   std::string openmp_peer = {};  // path of reprise_peer: libllama with OpenMP runs too
 
-  static constexpr int32_t kShortContext = 512;  // up to it every policy prefills n_runs times
-  static constexpr int32_t kWarmUp = 4;          // untimed tokens before a decode run
+  static constexpr int32_t kWarmUp = 4;      // untimed tokens before a decode run
+  static constexpr int32_t kTracedRuns = 5;  // of full, with a trace, at least
 
   // Throws Error on contexts that are empty or do not rise, and on counts out of range.
   void check() const;

@@ -82,7 +82,9 @@ BenchRow row_of(const KvContextMeasured& at, const KvMeasured& c, int64_t weight
   add("kv_bytes", counted(static_cast<double>(c.kv_read_bytes)));
   if (c.peak_kv_bytes > 0) add("peak_kv_bytes", counted(static_cast<double>(c.peak_kv_bytes)));
   if (c.peak_rss_bytes > 0) add("peak_rss_bytes", counted(static_cast<double>(c.peak_rss_bytes)));
-  if (c.policy_share > 0) add("policy_share_of_prefill", counted(c.policy_share));
+  if (std::ranges::any_of(c.policy_share, [](double share) { return share > 0; }))
+    add("policy_share_of_prefill", bench_sample(c.policy_share));
+  if (!c.replace_share.empty()) add("replace_share_of_decode", bench_sample(c.replace_share));
   if (c.quality) {
     add("kl_nats", counted(c.quality->kl));
     add("top1_agreement", counted(c.quality->top1));
@@ -107,8 +109,45 @@ void add_full_ratios(const KvContextMeasured& at, Ratios& ratios) {
   }
 }
 
-void add_cake_ratios(const KvContextMeasured& at, const KvMeasured& cake, const std::string& label,
-                     Ratios& ratios) {
+// Decode attention as it is inside a token's time: (entry, KV head) pairs a second, over what
+// reading F16 pairs at the measured bandwidth would allow. For each cache type that keeps
+// everything, and the best of them in front.
+void add_attention_ratios(const KvContextMeasured& at, Ratios& ratios) {
+  const auto f16_bytes = static_cast<double>(at.contestants.front().kv_read_bytes);
+  std::vector<std::pair<std::string, Runs>> by_type;
+  for (const KvMeasured& c : at.contestants) {
+    if (c.full_cache_type.empty()) continue;
+    Runs shares;
+    const size_t n = std::min({c.decode_s.size(), at.empty_s.size(), at.bandwidth.size()});
+    for (size_t i = 0; i < n; ++i) {
+      const double attention_s = c.decode_s[i] - at.empty_s[i];
+      if (attention_s > 0) shares.push_back(f16_bytes / attention_s / at.bandwidth[i]);
+    }
+    if (!shares.empty()) by_type.emplace_back(c.full_cache_type, std::move(shares));
+  }
+  if (by_type.empty()) return;
+  const std::string key = "attention_entries_per_s_vs_f16_bound";
+  const auto best = std::ranges::max_element(
+      by_type, {}, [](const auto& type) { return bench_sample(type.second).median; });
+  ratios.add(key, best->second, at_least(0.5));
+  for (const auto& [type, shares] : by_type) ratios.add(fmt::format("{}_{}", key, type), shares);
+}
+
+// What keeping the cache at its size costs, by our timers and, with everything that those do not
+// see, against the same cache growing.
+void add_replacing_ratios(const KvContextMeasured& at, const KvMeasured& growing,
+                          const std::string& replacing, const std::string& key_end,
+                          const std::optional<BenchTarget>& target, Ratios& ratios) {
+  const KvMeasured* c = find(at, replacing);
+  if (c == nullptr) return;
+  ratios.add("replace_cost_share_of_decode" + key_end, c->replace_share, target);
+  ratios.add(fmt::format("decode_replacing_vs_growing_{}{}", at.context, key_end),
+             quotients(growing.decode_s, c->decode_s));
+}
+
+void add_cake_ratios(const KvContextMeasured& at, const KvRatioSubjects& subjects, Ratios& ratios) {
+  const KvMeasured& cake = *find(at, subjects.cake);
+  const std::string& label = subjects.label;
   const KvMeasured& full = at.contestants.front();
   // The targets are for 1,024 of 8,000 tokens.
   const bool has_target = label == "cake1024" && at.context == 8000;
@@ -134,10 +173,23 @@ void add_cake_ratios(const KvContextMeasured& at, const KvMeasured& cake, const 
     ratios.add("peak_rss_vs_full", {static_cast<double>(full.peak_rss_bytes) /
                                     static_cast<double>(cake.peak_rss_bytes)});
   }
-  ratios.add("score_cost_share_of_prefill", {cake.policy_share}, target({Kind::kAtMost, 0.01}));
+  if (const KvMeasured* whole = find(at, subjects.no_cascade)) {
+    ratios.add("peak_kv_without_vs_with_cascade", {static_cast<double>(whole->peak_kv_bytes) /
+                                                   static_cast<double>(cake.peak_kv_bytes)});
+  }
+  ratios.add("score_cost_share_of_prefill", cake.policy_share, target({Kind::kAtMost, 0.01}));
+  const std::optional<BenchTarget> replace_target = target({Kind::kAtMost, 0.05});
+  add_replacing_ratios(at, cake, subjects.replacing, "", replace_target, ratios);
+  add_replacing_ratios(at, cake, subjects.replacing_tova, "_tova", replace_target, ratios);
 }
 
 }  // namespace
+
+KvRatioSubjects KvRatioSubjects::of_budget(int32_t budget) {
+  const std::string cake = fmt::format("cake:budget={}", budget);
+  return {fmt::format("cake{}", budget), cake, cake + ",decode=cake", cake + ",decode=tova",
+          cake + ",cascade=off"};
+}
 
 void fill_kv_report(std::span<const KvContextMeasured> contexts, const KvRatioSubjects& subjects,
                     int64_t weight_bytes, BenchReport& report) {
@@ -154,6 +206,7 @@ void fill_kv_report(std::span<const KvContextMeasured> contexts, const KvRatioSu
       {"peak_kv_bytes", "peak KV", BenchFormat::kBytes, Plot::kNone, true},
       {"peak_rss_bytes", "peak RSS", BenchFormat::kBytes, Plot::kNone, true, "", false},
       {"policy_share_of_prefill", "policy", BenchFormat::kShare, Plot::kNone, true, "", false},
+      {"replace_share_of_decode", "replacing", BenchFormat::kShare, Plot::kNone, true, "", false},
       {"kl_nats", "KL to full", BenchFormat::kSmall, Plot::kBars, true,
        "Lower is better. Nats a token over a teacher-forced continuation."},
       {"top1_agreement", "same top 1", BenchFormat::kShare}};
@@ -174,8 +227,10 @@ void fill_kv_report(std::span<const KvContextMeasured> contexts, const KvRatioSu
                quotients(first.traced_s, first.contestants.front().decode_s));
   }
   if (last != nullptr) {
-    add_cake_ratios(*last, *find(*last, subjects.cake), subjects.label, ratios);
+    add_cake_ratios(*last, subjects, ratios);
   }
+  // At the longest context attention is the largest part of a token's time.
+  if (!contexts.empty()) add_attention_ratios(contexts.back(), ratios);
 }
 
 }  // namespace reprise

@@ -27,15 +27,26 @@ std::vector<KvContextMeasured> example() {
                              measured("libllama", Side::kPeer, {2, 4}, {0.011, 0.022}),
                              measured("libllama flash", Side::kPeer, {1.5, 3}, {0.012, 0.024})};
   contexts[1].context = 8000;
-  contexts[1].contestants = {measured("full", Side::kPolicy, {80, 160}, {0.040, 0.080}),
-                             measured("cake:budget=1024", Side::kPolicy, {80, 160}, {0.020, 0.040}),
-                             measured("libllama", Side::kPeer, {80, 160}, {0.042, 0.084})};
+  contexts[1].contestants = {
+      measured("full", Side::kPolicy, {80, 160}, {0.040, 0.080}),
+      measured("cake:budget=1024", Side::kPolicy, {80, 160}, {0.020, 0.040}),
+      measured("libllama", Side::kPeer, {80, 160}, {0.042, 0.084}),
+      measured("full:type=q8_0", Side::kPolicy, {80, 160}, {0.025, 0.050}),
+      measured("cake:budget=1024,decode=cake", Side::kPolicy, {80, 160}, {0.025, 0.050}),
+      measured("cake:budget=1024,decode=tova", Side::kPolicy, {80, 160}, {0.016, 0.032}),
+      measured("cake:budget=1024,cascade=off", Side::kPolicy, {80, 160}, {0.020, 0.040})};
+  contexts[1].contestants[0].full_cache_type = "f16";
+  contexts[1].contestants[0].kv_read_bytes = 150'000'000;
+  contexts[1].contestants[3].full_cache_type = "q8_0";
+  contexts[1].contestants[4].replace_share = {0.03, 0.03};
+  contexts[1].contestants[5].replace_share = {0.02, 0.02};
+  contexts[1].contestants[6].peak_kv_bytes = 990;
   KvMeasured& cake = contexts[1].contestants[1];
   cake.kv_read_bytes = 20'000'000;
   cake.peak_kv_bytes = 99;
   cake.peak_formula_bytes = 100;
   cake.peak_rss_bytes = 200;
-  cake.policy_share = 0.005;
+  cake.policy_share = {0.005, 0.005};
   cake.quality = KvMeasured::Quality{0.01, 0.9};
   contexts[1].contestants[0].peak_rss_bytes = 300;
   contexts[1].empty_s = {0.010, 0.020};
@@ -45,7 +56,7 @@ std::vector<KvContextMeasured> example() {
 
 TEST(KvBenchReport, RatiosCompareWhatRanSideBySide) {
   BenchReport report;
-  fill_kv_report(example(), {"cake:budget=1024", "cake1024"}, 1000, report);
+  fill_kv_report(example(), KvRatioSubjects::of_budget(1024), 1000, report);
   std::map<std::string, BenchSample> ratios;
   for (const BenchRatio& ratio : report.ratios) ratios[ratio.key] = ratio.value;
   const std::map<std::string, double> want = {
@@ -59,7 +70,16 @@ TEST(KvBenchReport, RatiosCompareWhatRanSideBySide) {
       {"prefill_cake_vs_full_8000", 1},
       {"peak_kv_bytes_vs_formula", 0.99},
       {"peak_rss_vs_full", 1.5},
-      {"score_cost_share_of_prefill", 0.005}};
+      {"peak_kv_without_vs_with_cascade", 10},
+      {"score_cost_share_of_prefill", 0.005},
+      {"replace_cost_share_of_decode", 0.03},
+      {"decode_replacing_vs_growing_8000", 0.8},
+      {"replace_cost_share_of_decode_tova", 0.02},
+      {"decode_replacing_vs_growing_8000_tova", 1.25},
+      // 150 MB would take 7.5 ms in the first round; attention took 30 ms, in Q8_0 15.
+      {"attention_entries_per_s_vs_f16_bound", 0.5},
+      {"attention_entries_per_s_vs_f16_bound_f16", 0.25},
+      {"attention_entries_per_s_vs_f16_bound_q8_0", 0.5}};
   ASSERT_EQ(ratios.size(), want.size());
   for (const auto& [key, value] : want) {
     ASSERT_TRUE(ratios.contains(key)) << key;
@@ -70,7 +90,7 @@ TEST(KvBenchReport, RatiosCompareWhatRanSideBySide) {
 
 TEST(KvBenchReport, TargetsStandWhereTheyWereSet) {
   BenchReport report;
-  fill_kv_report(example(), {"cake:budget=1024", "cake1024"}, 1000, report);
+  fill_kv_report(example(), KvRatioSubjects::of_budget(1024), 1000, report);
   std::map<std::string, std::string> targets;
   for (const BenchRatio& ratio : report.ratios) {
     if (ratio.target) targets[ratio.key] = ratio.target->text();
@@ -83,14 +103,17 @@ TEST(KvBenchReport, TargetsStandWhereTheyWereSet) {
       {"decode_cake1024_share_of_bound_8000", ">= 0.85"},
       {"prefill_cake_vs_full_8000", ">= 0.97"},
       {"peak_kv_bytes_vs_formula", "1 ± 0.02"},
-      {"score_cost_share_of_prefill", "<= 0.01"}};
+      {"score_cost_share_of_prefill", "<= 0.01"},
+      {"replace_cost_share_of_decode", "<= 0.05"},
+      {"replace_cost_share_of_decode_tova", "<= 0.05"},
+      {"attention_entries_per_s_vs_f16_bound", ">= 0.5"}};
   EXPECT_EQ(targets, want);
 }
 
 TEST(KvBenchReport, RowsCarrySpeedBytesBoundAndQuality) {
   BenchReport report;
-  fill_kv_report(example(), {"cake:budget=1024", "cake1024"}, 1'000'000, report);
-  ASSERT_EQ(report.rows.size(), 6U);
+  fill_kv_report(example(), KvRatioSubjects::of_budget(1024), 1'000'000, report);
+  ASSERT_EQ(report.rows.size(), 10U);
   const BenchRow& cake = report.rows[4];
   EXPECT_EQ(cake.subject, "cake:budget=1024");
   EXPECT_EQ(cake.setting, 8000);
@@ -114,7 +137,7 @@ TEST(KvBenchReport, WithoutABindingBudgetNothingIsSaidAboutCake) {
   std::vector<KvContextMeasured> contexts = example();
   contexts[1].contestants[1].peak_formula_bytes = 0;
   BenchReport report;
-  fill_kv_report(contexts, {"cake:budget=1024", "cake1024"}, 1000, report);
+  fill_kv_report(contexts, KvRatioSubjects::of_budget(1024), 1000, report);
   for (const BenchRatio& ratio : report.ratios) {
     EXPECT_EQ(ratio.key.find("cake"), std::string::npos) << ratio.key;
   }

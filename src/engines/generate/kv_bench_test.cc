@@ -34,7 +34,7 @@ class KvBenchTest : public ::testing::Test {
     options_.contexts = {64, 400};
     options_.budget = 100;
     options_.n_runs = 2;
-    options_.n_long_runs = 1;
+    options_.n_prefill_runs = 3;
     options_.n_decode = 3;
     options_.n_continuation = 5;
   }
@@ -59,10 +59,19 @@ TEST_F(KvBenchTest, RunsEverySideAtEveryContext) {
   };
   const BenchReport report = run(events);
   EXPECT_EQ(n_parts, 6);  // prefill, quality and decode at two contexts
-  ASSERT_EQ(report.rows.size(), 26U);
+  ASSERT_EQ(report.rows.size(), 32U);
   for (const BenchRow& row : report.rows) {
     EXPECT_GT(row.value("decode_tok_s")->median, 0) << row.subject;
     EXPECT_EQ(row.value("decode_tok_s")->n_runs, 2) << row.subject;
+    EXPECT_EQ(row.value("prefill_tok_s")->n_runs, 3) << row.subject;
+    const BenchSample* replacing = row.value("replace_share_of_decode");
+    EXPECT_EQ(replacing != nullptr, row.subject.find("decode=") != std::string::npos)
+        << row.subject;
+    if (replacing != nullptr) {
+      EXPECT_EQ(replacing->n_runs, 2);
+      EXPECT_GT(replacing->low, 0);
+      EXPECT_LT(replacing->high, 1);
+    }
     const double kl = row.value("kl_nats")->median;
     if (row.subject == "full" || (row.setting == 64 && row.subject == "snapkv:budget=100")) {
       EXPECT_EQ(kl, 0) << row.subject;  // bitwise the full cache
@@ -73,6 +82,10 @@ TEST_F(KvBenchTest, RunsEverySideAtEveryContext) {
     // libllama computes the same numbers in another order.
     if (row.subject.starts_with("libllama")) {
       EXPECT_LT(kl, 1e-3) << row.subject;
+      // A context for 71 or 407 tokens has room for 256 or 512 entries of K and V in F16.
+      const DecoderHparams& hp = model_->hparams();
+      EXPECT_EQ(row.value("peak_kv_bytes")->median,
+                (row.setting == 64 ? 256.0 : 512.0) * hp.n_layer * 2 * 2 * 32 * hp.n_head_kv);
     }
     if (row.setting == 400 && row.subject == "cake:budget=100") {
       EXPECT_EQ(row.value("kv_bytes")->median,
@@ -84,8 +97,14 @@ TEST_F(KvBenchTest, RunsEverySideAtEveryContext) {
   for (const char* key :
        {"decode_full_vs_libllama_64", "prefill_full_vs_libllama_400",
         "decode_cake100_vs_libllama_400", "decode_cake100_share_of_bound_400",
-        "prefill_cake_vs_full_400", "peak_kv_bytes_vs_formula", "score_cost_share_of_prefill"}) {
+        "prefill_cake_vs_full_400", "peak_kv_bytes_vs_formula", "peak_kv_without_vs_with_cascade",
+        "score_cost_share_of_prefill", "replace_cost_share_of_decode",
+        "replace_cost_share_of_decode_tova", "decode_replacing_vs_growing_400"}) {
     EXPECT_TRUE(keys.contains(key)) << key;
+  }
+  for (const BenchRatio& ratio : report.ratios) {
+    if (ratio.key == "barrier_share_of_decode") EXPECT_EQ(ratio.value.n_runs, 5);
+    if (ratio.key == "peak_kv_without_vs_with_cascade") EXPECT_GT(ratio.value.median, 1);
   }
 }
 
@@ -116,6 +135,9 @@ TEST_F(KvBenchTest, RefusesBadOptions) {
   }
   options_ = good;
   options_.n_runs = 0;
+  EXPECT_THROW(run(), Error);
+  options_ = good;
+  options_.n_prefill_runs = 0;
   EXPECT_THROW(run(), Error);
   options_ = good;
   options_.more_policies = {"cke"};

@@ -29,10 +29,10 @@ double KvContestant::time_decode(std::span<const int32_t> tokens) {
 
 double ReprisePolicy::prefill(std::span<const int32_t> prompt, int32_t n_growth,
                               const PrefillProgress& progress) {
-  const Stopwatch stopwatch;
   kept_ = {};
   if (!sequence_) sequence_.emplace(model_, backend_, policy_);
   sequence_->clear();
+  const Stopwatch stopwatch;
   sequence_->prefill(prompt, {.n_growth = n_growth, .n_compress = -1, .progress = progress});
   return stopwatch.seconds();
 }
@@ -44,6 +44,8 @@ void ReprisePolicy::keep() {
 void ReprisePolicy::rewind() {
   if (policy_->plan().decode == KvDecode::kGrow) sequence_->restore(kept_);
 }
+
+double ReprisePolicy::decode_policy_s() { return sequence_->decode_policy_s(); }
 
 int64_t ReprisePolicy::kv_read_bytes() {
   KvStore& kv = sequence_->kv();
@@ -63,7 +65,7 @@ double ReprisePolicy::policy_share() {
 
 int64_t ReprisePolicy::peak_formula_bytes() {
   const PrefillReport& report = sequence_->last_prefill();
-  if (!report.is_cascade) return 0;
+  if (!report.is_cascade || !policy_->plan().cascades) return 0;
   const KvStore& kv = sequence_->kv();
   int64_t n_bytes = 0;
   int64_t layer_bytes = 0;  // of the one that is whole for a while
@@ -89,11 +91,17 @@ int64_t LibllamaCache::n_bytes(int32_t n_tokens) const {
   return shape.entry_bytes() * n_entries;
 }
 
-double LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
+int64_t LibllamaCache::context_bytes(int32_t n_tokens) const {
+  constexpr int32_t kStep = 256;
+  return hp_.n_swa > 0 ? 0 : n_bytes((n_tokens + kStep - 1) / kStep * kStep);
+}
+
+double LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t n_growth,
                                    const PrefillProgress& progress) {
+  peer_.clear();  // writes zeros over its whole cache
   const Stopwatch stopwatch;
-  peer_.clear();
   n_prompt_ = static_cast<int32_t>(prompt.size());
+  n_room_ = n_prompt_ + n_growth;
   in_steps(n_prompt_, progress, [&](int32_t first, int32_t n) {
     const std::span<const int32_t> step = prompt.subspan(first, n);
     first + n < n_prompt_ ? peer_.append(step) : static_cast<void>(peer_.extend(step));
@@ -101,10 +109,12 @@ double LibllamaContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_
   return stopwatch.seconds();
 }
 
-double PeerProcessContestant::prefill(std::span<const int32_t> prompt, int32_t /*n_growth*/,
+double PeerProcessContestant::prefill(std::span<const int32_t> prompt, int32_t n_growth,
                                       const PrefillProgress& progress) {
-  double seconds = peer_.clear();
+  peer_.clear();
+  double seconds = 0;
   n_prompt_ = static_cast<int32_t>(prompt.size());
+  n_room_ = n_prompt_ + n_growth;
   in_steps(n_prompt_, progress, [&](int32_t first, int32_t n) {
     const std::span<const int32_t> step = prompt.subspan(first, n);
     seconds += first + n < n_prompt_ ? peer_.append(step) : peer_.extend(step);

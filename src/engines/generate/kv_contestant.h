@@ -22,8 +22,8 @@ class KvContestant {
   KvContestant& operator=(const KvContestant&) = delete;
 
   // Reads the prompt into an empty cache with room for n_growth tokens more; memory of an earlier
-  // prefill is used again. Returns the seconds it took. Throws Error; what `progress` throws passes
-  // through.
+  // prefill is used again. Returns the seconds it took, the emptying before left out. Throws Error;
+  // what `progress` throws passes through.
   virtual double prefill(std::span<const int32_t> prompt, int32_t n_growth,
                          const PrefillProgress& progress) = 0;
   // Remembers this point for rewind().
@@ -46,6 +46,8 @@ class KvContestant {
   virtual int64_t peak_kv_bytes() = 0;
   // Of the last prefill's time; 0 where nothing is decided.
   virtual double policy_share() { return 0; }
+  // Seconds spent on replacing entries while decoding, so far; 0 where none is replaced.
+  virtual double decode_policy_s() { return 0; }
   // What the peak should be by the formula of CAKE; 0 where it says nothing (spec 2.6).
   virtual int64_t peak_formula_bytes() { return 0; }
 };
@@ -65,6 +67,7 @@ class ReprisePolicy final : public KvContestant {
   int64_t kv_read_bytes() override;
   int64_t peak_kv_bytes() override { return sequence_->last_prefill().peak_kv_bytes; }
   double policy_share() override;
+  double decode_policy_s() override;
   int64_t peak_formula_bytes() override;
 
  private:
@@ -80,8 +83,9 @@ class LibllamaCache {
  public:
   explicit LibllamaCache(const DecoderHparams& hp) : hp_(hp) {}
   int64_t n_bytes(int32_t n_tokens) const;
-  // It takes room for the whole context at its start; how much in sliding-window layers is its own.
-  int64_t peak_bytes(int32_t n_ctx) const { return hp_.n_swa > 0 ? 0 : n_bytes(n_ctx); }
+  // Of a context made for n_tokens, which takes all of its room at its start, in steps of 256
+  // tokens. 0: unknown, with sliding-window layers.
+  int64_t context_bytes(int32_t n_tokens) const;
 
  private:
   const DecoderHparams& hp_;
@@ -100,20 +104,20 @@ class LibllamaContestant final : public KvContestant {
   std::span<const float> decode(int32_t token) override { return peer_.extend({&token, 1}); }
   void rest() override { backend_.rest(); }
   int64_t kv_read_bytes() override { return cache_.n_bytes(n_prompt_); }
-  int64_t peak_kv_bytes() override { return cache_.peak_bytes(peer_.n_ctx()); }
+  int64_t peak_kv_bytes() override { return cache_.context_bytes(n_room_); }
 
  private:
   LibllamaPeer& peer_;
   const Backend& backend_;
   LibllamaCache cache_;
   int32_t n_prompt_ = 0;
+  int32_t n_room_ = 0;  // tokens that a context for this prompt alone would be made for
 };
 
 // libllama with OpenMP.
 class PeerProcessContestant final : public KvContestant {
  public:
-  PeerProcessContestant(PeerProcess& peer, int32_t n_ctx, const DecoderHparams& hp)
-      : peer_(peer), n_ctx_(n_ctx), cache_(hp) {}
+  PeerProcessContestant(PeerProcess& peer, const DecoderHparams& hp) : peer_(peer), cache_(hp) {}
 
   double prefill(std::span<const int32_t> prompt, int32_t n_growth,
                  const PrefillProgress& progress) override;
@@ -124,13 +128,13 @@ class PeerProcessContestant final : public KvContestant {
   double time_decode(std::span<const int32_t> tokens) override { return peer_.decode(tokens); }
   void rest() override {}  // it answers when its threads sleep
   int64_t kv_read_bytes() override { return cache_.n_bytes(n_prompt_); }
-  int64_t peak_kv_bytes() override { return cache_.peak_bytes(n_ctx_); }
+  int64_t peak_kv_bytes() override { return cache_.context_bytes(n_room_); }
 
  private:
   PeerProcess& peer_;
-  int32_t n_ctx_;
   LibllamaCache cache_;
   int32_t n_prompt_ = 0;
+  int32_t n_room_ = 0;  // as LibllamaContestant's
 };
 
 }  // namespace reprise

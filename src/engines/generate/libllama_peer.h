@@ -41,7 +41,6 @@ class LibllamaPeer {
   void forget(int32_t first, int32_t last);
   void clear();
   int32_t n_vocab() const { return n_vocab_; }
-  int32_t n_ctx() const { return static_cast<int32_t>(llama_n_ctx(ctx_.get())); }
   // Where the weights lie: "CPU_Mapped 93.6 MiB"; a buffer CPU_REPACK holds a private, faster copy.
   const std::string& weight_buffers() const { return weight_buffers_; }
 

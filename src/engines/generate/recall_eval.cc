@@ -47,7 +47,8 @@ bool answers_right(Sequence& sequence, const TextModel& model, std::span<const f
 struct RecallEval::Answer {
   bool is_right = false;
   bool has_dropped = false;
-  std::vector<float> logits;  // [n_vocab, n_answer], before each token of the right answer
+  std::vector<float> logits;     // [n_vocab, n_answer], before each token of the right answer
+  std::vector<float> attention;  // likewise, [n_embd_head * n_head, n_layer, n_answer]
   int64_t held_bytes = 0;
   double seconds = 0;
 };
@@ -94,10 +95,12 @@ RecallEval::Answer RecallEval::answer(const Run& run, const RecallCase& asked,
       std::max(static_cast<int32_t>(asked.answer.size()), asked.question.max_tokens());
   Answer out;
   Sequence sequence(model_->decoder, backend_, run.policy.policy);
+  sequence.keep_attention(true);
   Clock::time_point start = Clock::now();
   const std::span<const float> first =
       read_recall_prompt(sequence, asked, run.protocol, n_growth, read);
   out.logits.assign(first.begin(), first.end());
+  out.attention.assign(sequence.attention().begin(), sequence.attention().end());
   Clock::duration spent = Clock::now() - start;
   out.held_bytes = sequence.kv().n_held_bytes();
   out.has_dropped = has_dropped(sequence);
@@ -119,6 +122,8 @@ RecallEval::Answer RecallEval::answer(const Run& run, const RecallCase& asked,
   for (size_t i = 0; i + 1 < asked.answer.size(); ++i) {
     const std::span<const float> next = sequence.decode(asked.answer[i]);
     out.logits.insert(out.logits.end(), next.begin(), next.end());
+    const std::span<const float> attention = sequence.attention();
+    out.attention.insert(out.attention.end(), attention.begin(), attention.end());
   }
   read(static_cast<int64_t>(asked.answer.size()));
   return out;
@@ -126,20 +131,23 @@ RecallEval::Answer RecallEval::answer(const Run& run, const RecallCase& asked,
 
 void RecallEval::ask(const RecallCase& asked, const TokensRead& read) {
   const int32_t n_vocab = model_->decoder->hparams().n_vocab;
+  const int32_t n_layer = model_->decoder->hparams().n_layer;
+  const auto n_answer = static_cast<int32_t>(asked.answer.size());
   const auto quartile = static_cast<size_t>(std::clamp(asked.question.depth * 4, 0.0, 3.0));
   std::vector<RecallRow> rows = rows_;
   std::vector<bool> is_right(rows.size());
-  std::array<std::vector<float>, 2> reference;  // logits of the full cache, for one and two turns
+  std::array<Answer, 2> reference;  // of the full cache, for one and two turns
   for (const Run& run : runs_) {
     const Answer answer = this->answer(run, asked, read);
-    std::vector<float>& of_full = reference[is_two_turns(run.protocol) ? 1 : 0];
-    if (run.policy.is_reference()) of_full = answer.logits;
+    Answer& of_full = reference[is_two_turns(run.protocol) ? 1 : 0];
+    if (run.policy.is_reference()) of_full = answer;
     for (const size_t i : run.rows) {
       RecallRow& row = rows[i];
       is_right[i] = answer.is_right;
       row.all.add(answer.is_right);
       row.by_depth[quartile].add(answer.is_right);
-      row.agreement.add(of_full, answer.logits, n_vocab);
+      row.agreement.add(of_full.logits, answer.logits, n_vocab);
+      row.attention_error.add(of_full.attention, answer.attention, n_layer, n_answer);
       row.held_bytes.add(static_cast<double>(answer.held_bytes));
       row.n_dropping += answer.has_dropped ? 1 : 0;
       row.seconds += answer.seconds;

@@ -10,6 +10,7 @@
 #include "core/backend.h"
 #include "core/binomial.h"
 #include "engines/generate/agreement.h"
+#include "engines/generate/attention_error.h"
 #include "engines/generate/named_policy.h"
 #include "engines/generate/recall_prompt.h"
 #include "engines/generate/tokens_read.h"
@@ -39,6 +40,7 @@ struct RecallRow {
   int64_t n_lost = 0;                   // right with the first policy of the protocol alone
   int64_t n_gained = 0;                 // right with this one alone
   Agreement agreement;                  // with the full cache, over the teacher-forced answers
+  AttentionError attention_error;       // likewise, before each of their tokens
   Mean held_bytes;                      // of the KV cache when the answer begins
   int64_t n_dropping = 0;               // questions of whose prompt something was dropped
   double seconds = 0;                   // for reading the prompts and answering

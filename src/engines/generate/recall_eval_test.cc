@@ -215,6 +215,11 @@ TEST_F(RecallTest, FullAgainstFullIsExact) {
     for (const RecallRow& row : eval.rows()) {
       EXPECT_EQ(row.agreement.kl.value(), 0) << row.policy;
       EXPECT_EQ(row.agreement.same_best(), 1) << row.policy;
+      ASSERT_EQ(row.attention_error.layers().size(), model_->decoder->hparams().n_layer);
+      for (const Mean& error : row.attention_error.layers()) {
+        EXPECT_EQ(error.value(), 0) << row.policy;
+        EXPECT_EQ(error.n(), row.agreement.kl.n());
+      }
       EXPECT_GT(row.agreement.kl.n(), 8);
       EXPECT_EQ(row.all.n, 2);
       EXPECT_EQ(row.n_dropping, 0);
@@ -264,6 +269,10 @@ TEST_F(RecallTest, CountsRightAnswersByPolicyAndDepth) {
     if (i % 4 == 0) continue;
     EXPECT_EQ(row.n_dropping, 4);
     EXPECT_GT(row.agreement.kl.value(), 0) << row.policy;
+    for (const Mean& error : row.attention_error.layers()) {
+      EXPECT_GT(error.value(), 0) << row.policy;
+      EXPECT_EQ(error.n(), row.agreement.kl.n());
+    }
     EXPECT_LT(row.held_bytes.value(), first.held_bytes.value());
     n_wrong += row.n_lost;
   }

@@ -214,6 +214,7 @@ std::span<const float> Sequence::decode(int32_t token) {
     const auto start = std::chrono::steady_clock::now();
     n_evicted_in_decode_ += eviction_->step(state_.kv, outputs_.probs);
     decode_policy_s_ +=
+        outputs_.probs_s +
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   return outputs_.logits;

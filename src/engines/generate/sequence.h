@@ -69,12 +69,19 @@ class Sequence {
   // cache stays at its size; otherwise it grows. Allocates nothing while there is room.
   std::span<const float> decode(int32_t token);
 
+  // From now on what attention gives to a token read alone (decode, read_again) is kept in every
+  // layer; false: no longer.
+  void keep_attention(bool is_kept) { outputs_.wants_attention = is_kept; }
+  // Of the last such token, [n_embd_head * n_head, n_layer]: in front of the output projection.
+  std::span<const float> attention() const { return outputs_.attention; }
+
   // Appends tokens without any eviction and returns the logits of all of them, [n_vocab, n_tokens].
   std::span<const float> extend_all(std::span<const int32_t> tokens);
 
   int32_t n_past() const { return state_.n_past; }  // tokens seen, held or not
   int64_t n_evicted_in_decode() const { return n_evicted_in_decode_; }
-  double decode_policy_s() const { return decode_policy_s_; }  // seconds spent on replacing
+  // Seconds spent on replacing: measuring attention, choosing and copying.
+  double decode_policy_s() const { return decode_policy_s_; }
   KvStore& kv() { return state_.kv; }
   const DecoderModel& model() const { return *state_.model; }
   void clear();

@@ -146,13 +146,17 @@ const PolicyEntry kCakeKv = {
                       "how layers share: by preference without waste, by CAKE's own integer rule, "
                       "equally, or falling with depth"),
         int_option("min", 0, 0, 65536, "entries beside the window that every layer gets at least"),
+        choice_option("cascade", {"on", "off"},
+                      "drop after every layer; off: after the last one, which keeps the same "
+                      "entries and holds the whole prompt in all layers until then"),
         choice_option("preset", preset_names(),
                       "tau1 and tau2 as CAKE's authors tuned them, for budget=128 and budget=1024; "
                       "a tau given beside it counts"),
     }),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       const CakeConfig config = cake_config(o);
-      const KvPlan plan = kv_plan(o, config.n_sink);
+      KvPlan plan = kv_plan(o, config.n_sink);
+      plan.cascades = o.choice("cascade") == "on";
       if (plan.budget.kind == Budget::Kind::kEntries &&
           plan.n_window + config.n_min > plan.budget.value) {
         throw Error(fmt::format(

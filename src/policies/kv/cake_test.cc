@@ -145,7 +145,7 @@ int32_t dropped(const Example& example, KvDecode mode, int il, int g, int32_t n_
   }
   std::vector<int32_t> slots(n_candidates);
   std::iota(slots.begin(), slots.end(), 0);
-  std::vector<float> scratch(victim_scratch(n_candidates));
+  std::vector<float> scratch(victim_scratch(positions.size()));
   int32_t victim = -1;
   choose_victims(mode,
                  {.attention = attention,

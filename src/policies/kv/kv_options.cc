@@ -45,6 +45,10 @@ OptionSpec kv_type_option() {
 
 KvType kv_type(const Options& options) { return value_of(kTypes, options.choice("type")); }
 
+std::string_view kv_type_name(KvType type) {
+  return std::ranges::find(kTypes, type, [](const auto& row) { return row.second; })->first;
+}
+
 OptionSpec kv_pool_option() {
   return odd_int_option("pool", 5, 1, 15, "neighbouring entries averaged in the ranking");
 }

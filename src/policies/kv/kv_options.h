@@ -10,6 +10,7 @@ namespace reprise {
 // The option "type" alone: how the cache stores its values.
 OptionSpec kv_type_option();
 KvType kv_type(const Options& options);
+std::string_view kv_type_name(KvType type);
 
 // The option "pool" of the policies that smooth what the window says.
 OptionSpec kv_pool_option();

@@ -31,6 +31,7 @@ struct KvPlan {
   int32_t n_window = 0;  // last entries of a prompt, always kept; 0 with an unlimited budget
   bool needs_window_stats = false;  // attention of the window's queries, per layer (WindowStats)
   bool needs_prompt_attention = false;  // attention of all queries, summed per key (prompt_sum)
+  bool cascades = true;  // cut what is held after every layer, or after the last one alone
   KvDecode decode = KvDecode::kGrow;
   int32_t decode_every = 1;  // steps from one replacement to the next
 };

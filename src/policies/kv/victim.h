@@ -25,11 +25,12 @@ struct DecodeView {
 
 // Adds the step to the running sums of kEma, one per slot: s <- 0.98 s + mean attention over the
 // group. Called at every step, also where nothing is dropped. Sums start at 0 and move with their
-// entries; what a dropped entry had must not pass on to the one that takes its slot.
-void add_attention(const DecodeView& view, std::span<float> sums);
+// entries; what a dropped entry had must not pass on to the one that takes its slot. Writes
+// scratch, victim_scratch(n_slots) values.
+void add_attention(const DecodeView& view, std::span<float> scratch, std::span<float> sums);
 
-// Floats that choose_victims needs as scratch.
-constexpr size_t victim_scratch(size_t n_candidates) { return 2 * n_candidates; }
+// Floats that both functions need as scratch.
+constexpr size_t victim_scratch(size_t n_slots) { return 3 * n_slots; }
 
 // Writes the slots to drop, the worst first, the earlier candidate on a tie. One victim a step is
 // usual; a cache that first exceeds its size drops several at once. `sums` [n_slots] is read with
