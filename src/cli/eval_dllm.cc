@@ -228,7 +228,7 @@ void eval_dllm(const DllmFlags& flags) {
   const DllmEvalOptions& options = flags.options;
   const Backend backend = flags.compute.backend();
   const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.model, flags.compute.weight_place(backend), TextKind::kMasked);
+      flags.compute.load(flags.model, backend, TextKind::kMasked);
   explain_weights(*model, flags.compute);
   const std::string path = prompts_path(flags);
   const std::vector<DllmPrompt> prompts =
