@@ -40,7 +40,8 @@ void add_bench_weights(CLI::App& bench, int& exit_code) {
   verb->add_option("model", flags->model, "name of a model ('reprise list') or path of a GGUF file")
       ->capture_default_str();
   verb->add_option("--weights-list", flags->options.words, "words of --weights; default: all")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(weight_word_check());
   verb->add_option("--contexts", flags->options.contexts, "prompt lengths in tokens, rising")
       ->delimiter(',')
       ->capture_default_str();

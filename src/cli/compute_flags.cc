@@ -49,6 +49,12 @@ std::shared_ptr<const TextModel> ComputeFlags::load(const std::string& model,
   return TextModel::load(model, place, kind, {form, &backend});
 }
 
+CLI::Validator weight_word_check() {
+  std::vector<std::string> words;
+  for (const WeightWord& known : weight_words()) words.emplace_back(known.word);
+  return CLI::IsMember(words);
+}
+
 void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
   verb.add_option("--threads", n_threads, "compute threads, at most one a core; default: all cores")
       ->check(thread_check());
@@ -63,8 +69,6 @@ void add_thread_list_flag(CLI::App& verb, std::vector<int32_t>& counts) {
 
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
   add_threads_flag(verb, flags.n_threads);
-  std::vector<std::string> words;
-  for (const WeightWord& known : weight_words()) words.emplace_back(known.word);
   verb.add_option("--weights", flags.weights,
                   "what a prompt is multiplied with: as-is computes with the file's integers and "
                   "rounds activations to 8 bits, as llama.cpp does; expand=f32 in F32, a part of "
@@ -72,7 +76,7 @@ void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
                   "with ggml's interleaved copies, while single tokens read the file's; auto takes "
                   "the fastest for each weight type, with copies in Q8_0 of types that have no "
                   "integer kernel where four times their bytes are free")
-      ->check(CLI::IsMember(words))
+      ->check(weight_word_check())
       ->capture_default_str();
   verb.add_option("--mmap", flags.mmap,
                   "whether weights stay in the file's pages (on) or are copied into large pages of "

@@ -26,6 +26,8 @@ struct ComputeFlags {
                                         TextKind kind = TextKind::kCausal) const;
 };
 
+// Takes the words of --weights.
+CLI::Validator weight_word_check();
 // --threads alone; n_threads stays as it is when the flag is not given.
 void add_threads_flag(CLI::App& verb, int32_t& n_threads);
 // --threads-list, likewise.

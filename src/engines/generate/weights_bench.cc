@@ -83,10 +83,10 @@ class WeightsBench {
     constexpr int32_t kContext = WeightsBenchOptions::kScoredContext;
     const Backend exact(Backend::useful_threads(options_.n_threads), WeightUse::kExpand);
     Sequence reference(model_, exact, make_kv_policy("full"));
-    const auto n_most = static_cast<int32_t>(text_.size()) / kContext;
-    for (int32_t i = 0; i < std::min(options_.n_scored_contexts, n_most); ++i) {
-      const std::span<const int32_t> context =
-          text_.subspan(static_cast<size_t>(i) * kContext, kContext);
+    for (; n_scored_ < options_.n_scored_contexts; ++n_scored_) {
+      const size_t first = static_cast<size_t>(n_scored_) * kContext;
+      if (first + kContext > text_.size()) break;
+      const std::span<const int32_t> context = text_.subspan(first, kContext);
       on_turn_();
       reference.clear();
       const std::span<const float> logits = reference.extend_all(context);
@@ -128,7 +128,11 @@ class WeightsBench {
   }
 
   std::vector<std::string> notes() const {
-    std::vector<std::string> notes;
+    std::vector<std::string> notes = {fmt::format(
+        "The words of --weights take turns in one process, {} rounds; pools sleep between their "
+        "turns. Single tokens read the file's weights in all of them. Perplexity and KL are "
+        "against the file's weights in F32 (expand=f32), over {} contexts of {} tokens.",
+        options_.n_runs, n_scored_, WeightsBenchOptions::kScoredContext)};
     for (const auto& side : sides_) {
       const PromptCopyReport& copies = side->copies.report;
       if (copies.outcome != PromptCopyReport::Outcome::kNoMemory) continue;
@@ -171,7 +175,8 @@ class WeightsBench {
   std::span<const int32_t> text_;
   const std::function<void()>& on_turn_;
   std::vector<std::unique_ptr<Side>> sides_;
-  Mean exact_nll_;  // of the file's weights in F32
+  int32_t n_scored_ = 0;  // contexts
+  Mean exact_nll_;        // of the file's weights in F32
 };
 
 }  // namespace
@@ -220,12 +225,7 @@ BenchReport bench_weights(const std::shared_ptr<const DecoderModel>& model, cons
   report.facts = {{"model", name.empty() ? path : name},
                   {"threads", fmt::format("{}", Backend::useful_threads(options.n_threads))}};
   bench.fill(report);
-  report.notes = {fmt::format(
-      "The words of --weights take turns in one process, {} rounds; pools sleep between their "
-      "turns. Single tokens read the file's weights in all of them. Perplexity and KL are against "
-      "the file's weights in F32 (expand=f32), over {} contexts of {} tokens.",
-      options.n_runs, options.n_scored_contexts, WeightsBenchOptions::kScoredContext)};
-  for (std::string& note : bench.notes()) report.notes.push_back(std::move(note));
+  report.notes = bench.notes();
   return report;
 }
 
