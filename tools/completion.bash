@@ -5,12 +5,19 @@ _reprise() {
   local program=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local help top n_arguments=0 i
   local -a verbs=()
-  # Bash splits --kv=cake:budget at = and :.
+  # Bash splits --kv=cake:budget at = and :, and also a choice that holds a =, expand=f16.
+  local i_before=$((COMP_CWORD - 1)) choice_begin=''
   if [[ $word == = ]]; then
     word=''
   elif [[ $before == = ]]; then
-    before=${COMP_WORDS[COMP_CWORD - 2]}
+    i_before=$((COMP_CWORD - 2))
   fi
+  if [[ ($before == = || ${COMP_WORDS[COMP_CWORD]} == =) && ${COMP_WORDS[i_before]} != -* ]]; then
+    choice_begin=${COMP_WORDS[i_before]}=
+    i_before=$((i_before - 1))
+    [[ ${COMP_WORDS[i_before]} == = ]] && i_before=$((i_before - 1))
+  fi
+  before=${COMP_WORDS[i_before]}
   [[ $before == : ]] && return
   top=$("$program" --help 2>/dev/null) || return
   help=$top
@@ -41,6 +48,7 @@ _reprise() {
   elif [[ ${verbs[*]} == policies ]]; then
     offers=$("$program" policies 2>/dev/null | grep -oE '^[a-z]+/[a-z0-9_]+')
   fi
+  [[ -n $choice_begin ]] && offers=$(sed -n "s/^$choice_begin//p" <<<"$offers")
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")
 }
 

@@ -5,6 +5,7 @@
 #include "cli/bench_kv.h"
 #include "cli/bench_machine.h"
 #include "cli/bench_threads.h"
+#include "cli/bench_weights.h"
 
 namespace reprise {
 
@@ -17,6 +18,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   add_bench_kernels(*bench, exit_code);
   add_bench_machine(*bench, exit_code);
   add_bench_threads(*bench, exit_code);
+  add_bench_weights(*bench, exit_code);
 }
 
 }  // namespace reprise

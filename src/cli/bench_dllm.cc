@@ -31,7 +31,7 @@ int run_dllm(const DllmBenchFlags& flags) {
   check_folders(flags.report);
   const Backend backend = flags.compute.backend();
   const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.model, flags.compute.weight_place(backend), TextKind::kMasked);
+      flags.compute.load(flags.model, backend, TextKind::kMasked);
   warn_of_end_delimiter(*make_span_policy("adablock"), *model);
   write_report(bench_dllm(*model, backend, prompts_beside(flags.model, "heldout.jsonl"),
                           prompts_beside(flags.model, "published.jsonl"), flags.options,

@@ -56,8 +56,7 @@ int run_kv(const KvFlags& flags) {
   if (!backend.has_kernels()) {
     throw Error("bench kv compares with libllama on the CPU's cores; leave --device out");
   }
-  const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.model, flags.compute.weight_place(backend));
+  const std::shared_ptr<const TextModel> model = flags.compute.load(flags.model, backend);
   explain_weights(*model, flags.compute);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize(text, false, false);
   std::optional<Progress> progress;

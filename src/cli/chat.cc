@@ -59,8 +59,7 @@ class ChatSession {
         policy_(flags.generate.policy()),
         options_(flags.generate.checked_answer()),
         backend_(flags.generate.compute.backend()),
-        model_(
-            TextModel::load(flags.generate.model, flags.generate.compute.weight_place(backend_))),
+        model_(flags.generate.compute.load(flags.generate.model, backend_)),
         n_ctx_(flags.generate.context(model_->decoder->hparams())),
         conversation_(model_, backend_, policy_,
                       chat_template_of(*model_, flags.generate.chat_template),

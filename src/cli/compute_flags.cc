@@ -27,11 +27,6 @@ CLI::Validator thread_check() {
 
 }  // namespace
 
-WeightUse ComputeFlags::weight_use() const {
-  if (weights == "as-is") return WeightUse::kAsIs;
-  return weights == "expand" ? WeightUse::kExpand : WeightUse::kAuto;
-}
-
 Backend ComputeFlags::backend() const {
   const int32_t n_useful = Backend::useful_threads(n_threads);
   if (n_useful < n_threads) {
@@ -43,11 +38,21 @@ Backend ComputeFlags::backend() const {
   return Backend(n_useful, weight_use(), Device::parse(device));
 }
 
-WeightPlace ComputeFlags::weight_place(const Backend& backend) const {
+std::shared_ptr<const TextModel> ComputeFlags::load(const std::string& model,
+                                                    const Backend& backend, TextKind kind) const {
   using Host = WeightPlace::Host;
-  return {backend.buffer_type(), mmap == "on"    ? Host::kMapped
-                                 : mmap == "off" ? Host::kCopied
-                                                 : Host::kAuto};
+  const WeightPlace place{backend.buffer_type(), mmap == "on"    ? Host::kMapped
+                                                 : mmap == "off" ? Host::kCopied
+                                                                 : Host::kAuto};
+  // Without our kernels ggml multiplies with what the device holds.
+  const PromptForm form = backend.has_kernels() ? weight_word(weights).form : PromptForm::kFile;
+  return TextModel::load(model, place, kind, {form, &backend});
+}
+
+CLI::Validator weight_word_check() {
+  std::vector<std::string> words;
+  for (const WeightWord& known : weight_words()) words.emplace_back(known.word);
+  return CLI::IsMember(words);
 }
 
 void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
@@ -65,10 +70,13 @@ void add_thread_list_flag(CLI::App& verb, std::vector<int32_t>& counts) {
 void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
   add_threads_flag(verb, flags.n_threads);
   verb.add_option("--weights", flags.weights,
-                  "how a prompt is multiplied with the weights: as-is computes with the file's "
-                  "integers and rounds activations to 8 bits, as llama.cpp does; expand in F32, a "
-                  "part of the weights at a time; auto takes the faster one for each weight type")
-      ->check(CLI::IsMember({"auto", "as-is", "expand"}))
+                  "what a prompt is multiplied with: as-is computes with the file's integers and "
+                  "rounds activations to 8 bits, as llama.cpp does; expand=f32 in F32, a part of "
+                  "the weights at a time; expand=f16 and expand=q8_0 with copies in memory, repack "
+                  "with ggml's interleaved copies, while single tokens read the file's; auto takes "
+                  "the fastest for each weight type, with copies in Q8_0 of types that have no "
+                  "integer kernel where four times their bytes are free")
+      ->check(weight_word_check())
       ->capture_default_str();
   verb.add_option("--mmap", flags.mmap,
                   "whether weights stay in the file's pages (on) or are copied into large pages of "

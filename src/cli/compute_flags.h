@@ -2,11 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/backend.h"
-#include "nets/decoder_model.h"
+#include "engines/text_model.h"
 
 namespace reprise {
 
@@ -17,13 +18,16 @@ struct ComputeFlags {
   std::string mmap = "auto";
   std::string device = "cpu";  // Device::parse takes it
 
-  WeightUse weight_use() const;
+  WeightUse weight_use() const { return weight_word(weights).use; }
   // Throws Error when the device is not there.
   Backend backend() const;
-  // Where that backend finds a model's weights.
-  WeightPlace weight_place(const Backend& backend) const;
+  // A model with its weights where that backend finds them. Throws Error.
+  std::shared_ptr<const TextModel> load(const std::string& model, const Backend& backend,
+                                        TextKind kind = TextKind::kCausal) const;
 };
 
+// Takes the words of --weights.
+CLI::Validator weight_word_check();
 // --threads alone; n_threads stays as it is when the flag is not given.
 void add_threads_flag(CLI::App& verb, int32_t& n_threads);
 // --threads-list, likewise.

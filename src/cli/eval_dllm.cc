@@ -232,7 +232,7 @@ void eval_dllm(const DllmFlags& flags) {
   const DllmEvalOptions& options = flags.options;
   const Backend backend = flags.compute.backend();
   const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.model, flags.compute.weight_place(backend), TextKind::kMasked);
+      flags.compute.load(flags.model, backend, TextKind::kMasked);
   explain_weights(*model, flags.compute);
   for (const DllmMethod& method : methods)
     if (method.span != kMeanSpan) warn_of_end_delimiter(*make_span_policy(method.span), *model);

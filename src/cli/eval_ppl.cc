@@ -125,8 +125,7 @@ void eval_ppl(const PplFlags& flags) {
     return named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
   });
   const Backend backend = flags.eval.compute.backend();
-  const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
+  const std::shared_ptr<const TextModel> model = flags.eval.compute.load(flags.eval.model, backend);
   explain_weights(*model, flags.eval.compute);
   const Contexts contexts = read_contexts(flags, *model);
   PerplexityEval eval(model->decoder, backend, policies, context_bos(model->tokenizer));

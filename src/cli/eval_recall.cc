@@ -263,8 +263,7 @@ void eval_recall(const RecallFlags& flags) {
   check_json_path(flags.eval.json_path);
   std::vector<NamedPolicy> policies = chosen_policies(flags);
   const Backend backend = flags.eval.compute.backend();
-  const std::shared_ptr<const TextModel> model =
-      TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
+  const std::shared_ptr<const TextModel> model = flags.eval.compute.load(flags.eval.model, backend);
   explain_weights(*model, flags.eval.compute);
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
   const Questions questions = choose_questions(flags, *model, protocols);

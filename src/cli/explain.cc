@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "cli/explain_prompt_weights.h"
 #include "core/prompt_matmul_node.h"
 #include "core/quantities.h"
 
@@ -57,6 +58,7 @@ void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std:
 }
 
 void explain_weights(const TextModel& model, const ComputeFlags& flags) {
+  explain_prompt_weights(model, flags);
   for (const WeightMatrices& weights : weight_matrices(*model.file, flags.weight_use())) {
     spdlog::debug("--weights {}: {} ({} matrices, {}): prompts by {}", flags.weights,
                   ggml_type_name(weights.type), weights.n, format_bytes(weights.n_bytes),

@@ -97,8 +97,8 @@ int run(const CLI::App& verb, const RunFlags& flags) {
     trace.emplace(backend.n_threads(), kMostTraceSpans);
     backend.set_trace(&*trace);
   }
-  const std::shared_ptr<const TextModel> model = TextModel::load(
-      flags.generate.model, flags.generate.compute.weight_place(backend), TextKind::kAny);
+  const std::shared_ptr<const TextModel> model =
+      flags.generate.compute.load(flags.generate.model, backend, TextKind::kAny);
   check_flags_of_kind(verb, *model);
   explain_weights(*model, flags.generate.compute);
   spans.add("load", "weights", model->weights_s);

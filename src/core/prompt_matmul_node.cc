@@ -5,6 +5,7 @@
 
 #include "core/kernels/int_panel_matmul.h"
 #include "core/kernels/panel_matmul.h"
+#include "core/repacked_weights.h"
 #include "core/token_rows.h"
 #include "core/work_parts.h"
 
@@ -164,13 +165,16 @@ PromptKernel prompt_kernel(WeightUse use, ggml_type type, int64_t n_tokens) {
              : PromptKernel::kGgml;
 }
 
+PromptKernel prompt_kernel(WeightUse use, const ggml_tensor& w, int64_t n_tokens) {
+  return is_repacked(&w) ? PromptKernel::kGgml : prompt_kernel(use, w.type, n_tokens);
+}
+
 void prompt_matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                          std::span<ggml_tensor*> y) {
   assert(w.size() == y.size() && ggml_is_contiguous(x));
   ggml_tensor* rounded = nullptr;
   for (size_t k = 0; k < w.size(); ++k) {
-    y[k] = add_product(arena, prompt_kernel(arena.weight_use(), w[k]->type, x->ne[1]), w[k], x,
-                       rounded);
+    y[k] = add_product(arena, prompt_kernel(arena.weight_use(), *w[k], x->ne[1]), w[k], x, rounded);
   }
 }
 

@@ -23,6 +23,8 @@ std::string_view prompt_kernel_name(PromptKernel kernel);
 //   that ggml does not multiply faster;
 // - kAuto: integers where there is a kernel of ours, kExpand's choice otherwise.
 PromptKernel prompt_kernel(WeightUse use, ggml_type type, int64_t n_tokens);
+// Of a matrix; repacked ones only ggml can read.
+PromptKernel prompt_kernel(WeightUse use, const ggml_tensor& w, int64_t n_tokens);
 
 // W x as nodes of a graph for every W that reads the same x: w [n_in, n_out] of any weight type,
 // x [n_in, n_tokens] F32, contiguous; y [n_out, n_tokens] F32. x is rounded once for all of them.

@@ -8,6 +8,7 @@
 #include "core/chat_tokens.h"
 #include "core/error.h"
 #include "core/model_folders.h"
+#include "core/resident_memory.h"
 #include "nets/dllm_checkpoint.h"
 
 namespace reprise {
@@ -40,7 +41,7 @@ void check_kind(const GgufFile& file, const DecoderHparams& hp, TextKind kind) {
 }  // namespace
 
 std::shared_ptr<const TextModel> TextModel::load(const std::string& name, const WeightPlace& place,
-                                                 TextKind kind) {
+                                                 TextKind kind, const PromptPlace& prompts) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const std::string path = find_model(name);
@@ -51,13 +52,18 @@ std::shared_ptr<const TextModel> TextModel::load(const std::string& name, const 
   check_is_text(*file);
   auto decoder = DecoderModel::load(file, place);
   check_kind(*file, decoder->hparams(), kind);
+  PromptCopies copies{std::move(decoder), {}};
+  if (prompts.form != PromptForm::kFile) {
+    copies = with_prompt_copies(std::move(copies.model), prompts.form, *prompts.backend,
+                                available_memory());
+  }
   const Clock::time_point mapped = Clock::now();
   Tokenizer tokenizer = Tokenizer::load(*file);
   const Clock::time_point end = Clock::now();
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
-  return std::make_shared<const TextModel>(TextModel{std::move(file), std::move(decoder),
-                                                     std::move(tokenizer), seconds(mapped - start),
-                                                     seconds(end - mapped)});
+  return std::make_shared<const TextModel>(
+      TextModel{std::move(file), std::move(copies.model), std::move(tokenizer),
+                std::move(copies.report), seconds(mapped - start), seconds(end - mapped)});
 }
 
 ChatTemplate chat_template_of(const TextModel& model, const std::string& choice) {

@@ -8,6 +8,7 @@
 #include "core/gguf_file.h"
 #include "core/tokenizer.h"
 #include "nets/decoder_model.h"
+#include "nets/prompt_copies.h"
 
 namespace reprise {
 
@@ -18,20 +19,27 @@ enum class TextKind : uint8_t {
   kAny,
 };
 
+// What its prompts are multiplied with.
+struct PromptPlace {
+  PromptForm form = PromptForm::kFile;
+  const Backend* backend = nullptr;  // makes the copies; may be null for kFile alone
+};
+
 // A language model as its file gives it: weights, vocabulary, chat template. Immutable; shared
 // between sequences.
 struct TextModel {
   std::shared_ptr<const GgufFile> file;
   std::shared_ptr<const DecoderModel> decoder;
   Tokenizer tokenizer;
-  double weights_s = 0;     // seconds to check the tensors, and to map or copy them
+  PromptCopyReport prompt_copies;
+  double weights_s = 0;  // seconds to check the tensors, to map or copy them, and for prompt_copies
   double vocabulary_s = 0;  // seconds for the vocabulary
 
   // From a path or a name (find_model): a GGUF file, or the checkpoint folder of a diffusion model.
   // Throws Error, also for a model of the other kind.
   static std::shared_ptr<const TextModel> load(
       const std::string& name, const WeightPlace& place = {nullptr, WeightPlace::Host::kAuto},
-      TextKind kind = TextKind::kCausal);
+      TextKind kind = TextKind::kCausal, const PromptPlace& prompts = {});
 };
 
 // The template of --chat-template (a name or a file), or the model's own when `choice` is empty.

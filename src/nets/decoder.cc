@@ -41,7 +41,7 @@ ggml_tensor* decoder_embed(GraphArena& arena, const DecoderModel& model, ggml_te
 
 DecoderProducts decoder_products(GraphArena& arena, const DecoderModel& model, int32_t il,
                                  ggml_tensor* x) {
-  const DecoderLayer& l = model.layers()[il];
+  const DecoderLayer& l = model.layer(il, x->ne[1]);
   const auto [q, k, v] =
       norm_matmul_nodes(arena, std::array{l.wq, l.wk, l.wv}, std::array{l.bq, l.bk, l.bv}, x,
                         l.attn_norm, model.hparams().rms_eps);
@@ -87,7 +87,7 @@ AttentionNode decoder_token_attention(GraphArena& arena, const DecoderModel& mod
 ggml_tensor* decoder_layer_rest(GraphArena& arena, const DecoderModel& model, int32_t il,
                                 ggml_tensor* x, ggml_tensor* attention) {
   const DecoderHparams& hp = model.hparams();
-  const DecoderLayer& l = model.layers()[il];
+  const DecoderLayer& l = model.layer(il, x->ne[1]);
   return feed_forward_nodes(arena,
                             {l.wo, l.bo, l.attn_post_norm, l.ffn_norm, l.ffn_gate, l.ffn_up,
                              l.ffn_down, l.ffn_post_norm, hp.rms_eps, hp.activation},

@@ -269,6 +269,23 @@ std::shared_ptr<const DecoderModel> DecoderModel::load(std::shared_ptr<const Ggu
   return DecoderLoader(std::move(file), place).load();
 }
 
+std::shared_ptr<const DecoderModel> DecoderModel::with_prompt_layers(
+    std::shared_ptr<const DecoderModel> model, std::vector<DecoderLayer> layers,
+    std::shared_ptr<const void> memory) {
+  std::shared_ptr<DecoderModel> made(new DecoderModel);
+  made->file_ = model->file_;
+  made->hparams_ = model->hparams_;
+  made->layers_ = model->layers_;
+  made->prompt_layers_ = std::move(layers);
+  made->prompt_memory_ = std::move(memory);
+  made->tok_embd_ = model->tok_embd_;
+  made->output_norm_ = model->output_norm_;
+  made->output_ = model->output_;
+  made->n_weight_bytes_ = model->n_weight_bytes_;
+  made->original_ = std::move(model);
+  return made;
+}
+
 DecoderModel::~DecoderModel() {
   for (ggml_backend_buffer_t buffer : buffers_) ggml_backend_buffer_free(buffer);
   ggml_free(ctx_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -72,6 +73,11 @@ struct DecoderLayer {
   ggml_tensor* ffn_post_norm = nullptr;   // [n_embd]
 };
 
+// The matrices of a layer.
+inline constexpr std::array kLayerMatrices = {
+    &DecoderLayer::wq,       &DecoderLayer::wk,     &DecoderLayer::wv,      &DecoderLayer::wo,
+    &DecoderLayer::ffn_gate, &DecoderLayer::ffn_up, &DecoderLayer::ffn_down};
+
 // Where weights stand. Those of a file that was put together in memory stay there.
 struct WeightPlace {
   enum class Host : uint8_t {
@@ -90,18 +96,30 @@ class DecoderModel {
   // Checks every tensor's presence and shape against the metadata. Throws Error.
   static std::shared_ptr<const DecoderModel> load(std::shared_ptr<const GgufFile> file,
                                                   const WeightPlace& place = {});
+  // The same model, but that passes of several tokens read other matrices of the layers, which
+  // `memory` keeps. Shares all weights with the one given.
+  static std::shared_ptr<const DecoderModel> with_prompt_layers(
+      std::shared_ptr<const DecoderModel> model, std::vector<DecoderLayer> layers,
+      std::shared_ptr<const void> memory);
   ~DecoderModel();
   DecoderModel(const DecoderModel&) = delete;
   DecoderModel& operator=(const DecoderModel&) = delete;
 
   const DecoderHparams& hparams() const { return hparams_; }
   const std::vector<DecoderLayer>& layers() const { return layers_; }
+  // What a pass of n_tokens reads.
+  const DecoderLayer& layer(int32_t il, int64_t n_tokens) const {
+    return (n_tokens == 1 || prompt_layers_.empty() ? layers_ : prompt_layers_)[il];
+  }
   ggml_tensor* tok_embd() const { return tok_embd_; }        // [n_embd, n_vocab]
   ggml_tensor* output_norm() const { return output_norm_; }  // [n_embd]
   ggml_tensor* output() const { return output_; }  // [n_embd, n_vocab]; tok_embd when tied
   int64_t n_weight_bytes() const { return n_weight_bytes_; }
   // In the CPU's memory, and no pages of a file.
-  bool has_copied_weights() const { return copy_ != nullptr || !file_->is_mapped(); }
+  bool has_copied_weights() const {
+    return original_ != nullptr ? original_->has_copied_weights()
+                                : copy_ != nullptr || !file_->is_mapped();
+  }
 
  private:
   DecoderModel() = default;
@@ -110,6 +128,9 @@ class DecoderModel {
   std::shared_ptr<const GgufFile> file_;
   DecoderHparams hparams_;
   std::vector<DecoderLayer> layers_;
+  std::vector<DecoderLayer> prompt_layers_;                 // empty: layers_
+  std::shared_ptr<const void> prompt_memory_;               // of their matrices
+  std::shared_ptr<const DecoderModel> original_ = nullptr;  // that owns the other weights
   ggml_tensor* tok_embd_ = nullptr;
   ggml_tensor* output_norm_ = nullptr;
   ggml_tensor* output_ = nullptr;

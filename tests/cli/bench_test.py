@@ -27,6 +27,11 @@ class Bench(unittest.TestCase):
                     self.assertEqual(stdout, "")
                     self.assertIn(f"'{bad}' threads; expected a whole number from 1 to 512", stderr)
 
+    def test_weight_lists_hold_words_of_weights(self):
+        for bad in ("expand", "as-is,f16"):
+            _, stderr = self.run_program("bench", "weights", "m.gguf", "--weights-list", bad, code=2)
+            self.assertIn("expand=q8_0", stderr)
+
     def test_thread_lists_rise(self):
         _, stderr = self.run_program("bench", "threads", "m.gguf", "--threads-list", "4,2", code=1)
         self.assertIn("--threads-list 4,2: give rising numbers of threads from 1 to 512", stderr)

@@ -62,6 +62,11 @@ class Completion(unittest.TestCase):
     def test_offers_the_choices_of_a_flag(self):
         self.assertEqual(offers(["chat", "m", "--ledger", ""]), ["off", "line", "table", "json"])
         self.assertEqual(offers(["run", "m", "--compress-after", "d"]), ["document"])
+        self.assertEqual(offers(["run", "m", "--weights", "expand"]), ["expand=f32", "expand=f16", "expand=q8_0"])
+        # As bash splits them:
+        self.assertEqual(offers(["run", "m", "--weights", "expand", "="]), ["f32", "f16", "q8_0"])
+        self.assertEqual(offers(["run", "m", "--weights", "expand", "=", "q"]), ["q8_0"])
+        self.assertEqual(offers(["run", "m", "--weights", "=", "expand", "=", "f1"]), ["f16"])
 
     def test_offers_policies_of_the_flags_kind(self):
         self.assertEqual(offers(["run", "m", "--kv", ""], "fake"), ["cake", "full"])

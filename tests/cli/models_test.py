@@ -161,14 +161,25 @@ class Models(unittest.TestCase):
     def test_run_says_how_prompts_are_multiplied(self):
         tiny_gguf.write(self.models / "tiny.gguf")
         run = ("run", "tiny", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "--ledger", "json", "-v")
-        for weights, kernel in (("auto", "F32 panels"), ("expand", "F32 panels"), ("as-is", "ggml's product")):
+        for weights, kernel in (("auto", "F32 panels"), ("expand=f32", "F32 panels"), ("as-is", "ggml's product"),
+                                ("expand=q8_0", "F32 panels"), ("repack", "F32 panels")):
             _, stderr = self.run_program(*run, "--weights", weights)
+            self.assertRegex(stderr, rf"--weights {weights}: prompts of f32 by {kernel}; no copies; loaded in ")
             self.assertRegex(stderr, rf"--weights {weights}: f32 \(\d+ matrices, [^)]+\): prompts by {kernel}")
             n_by_ggml = int(re.search(r'"n_prompt_matrices_by_ggml": (\d+)', stderr).group(1))
             self.assertEqual(n_by_ggml > 0, weights == "as-is")
-        line = self.refusal("run", "tiny", "-p", "x", "--weights", "f16", code=2)
-        for choice in ("auto", "as-is", "expand"):
-            self.assertIn(choice, line)
+        tiny_gguf.write(self.models / "tiny.gguf", is_quantised=True)
+        for weights, words in (("auto", "q4_0 by integer panels; no copies"),
+                               ("expand=q8_0", "q4_0 copied to q8_0 by integer panels; 25.5 KiB of copies made in "),
+                               ("expand=f16", "q4_0 copied to f16 by F32 panels; 48.0 KiB of copies made in ")):
+            _, stderr = self.run_program(*run, "--weights", weights)
+            self.assertIn(f"--weights {weights}: prompts of {words}", stderr)
+        _, stderr = self.run_program(*run, "--weights", "repack", "--device", "ggml-cpu")
+        self.assertIn("--weights repack: no copies on --device ggml-cpu", stderr)
+        for unknown in ("f16", "expand"):
+            line = self.refusal("run", "tiny", "-p", "x", "--weights", unknown, code=2)
+            for choice in ("auto", "as-is", "expand=f32", "expand=f16", "expand=q8_0", "repack"):
+                self.assertIn(choice, line)
 
     def test_unknown_models_are_refused_with_what_to_do(self):
         tiny_gguf.write(self.models / "tiny.gguf")

@@ -48,7 +48,19 @@ def shapes() -> dict[str, tuple[int, ...]]:
     return out | {f"blk.0.{name}.weight": shape for name, shape in layer.items()}
 
 
-def write(path: pathlib.Path):
+def q4_0(values: list[float]) -> bytes:
+    """Blocks of 32 values: a scale in F16, then value i and i + 16 in the halves of a byte."""
+    data = b""
+    for begin in range(0, len(values), 32):
+        block = values[begin:begin + 32]
+        scale = max(map(abs, block)) / 7
+        steps = [round(v / scale) + 8 for v in block]
+        data += struct.pack("<e16B", scale, *(low | high << 4 for low, high in zip(steps[:16], steps[16:])))
+    return data
+
+
+def write(path: pathlib.Path, is_quantised: bool = False):
+    """Matrices are F32 or Q4_0."""
     lottery = random.Random(1)
     keys = metadata()
     header = b"GGUF" + struct.pack("<IQQ", 3, len(shapes()), len(keys))
@@ -56,9 +68,11 @@ def write(path: pathlib.Path):
     data = b""
     for name, shape in shapes().items():
         header += string(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
-        header += struct.pack("<IQ", 0, len(data))  # F32; rows of 64 floats keep the alignment of 32
+        is_q4_0 = is_quantised and len(shape) > 1
+        header += struct.pack("<IQ", 2 if is_q4_0 else 0, len(data))
         n = shape[0] * (shape[1] if len(shape) > 1 else 1)
         values = [lottery.gauss(0, 0.1) if len(shape) > 1 else 1.0 for _ in range(n)]
-        data += struct.pack(f"<{n}f", *values)
+        data += q4_0(values) if is_q4_0 else struct.pack(f"<{n}f", *values)
+        data += b"\0" * (-len(data) % 32)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(header + b"\0" * (-len(header) % 32) + data)
