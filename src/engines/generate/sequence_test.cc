@@ -358,6 +358,7 @@ TEST_F(SequenceTest, SecondTurnIsJudgedWithTheFirst) {
     const int32_t n_candidates = 57 + n_second - kWindow;
     for (int32_t i = 0; i < 2 * hp.n_layer; ++i) {
       std::vector<std::pair<float, int32_t>> ranked;
+      ranked.reserve(n_candidates);
       for (int32_t n = 0; n < n_candidates; ++n) {
         ranked.emplace_back(-scattered(i / 2, i % 2, n), judged[i][n]);
       }
