@@ -256,7 +256,9 @@ void note_idle_policies(std::span<const RecallRow> rows, std::span<const NamedPo
 void eval_recall(const RecallFlags& flags) {
   check_json_path(flags.eval.json_path);
   std::vector<NamedPolicy> policies = chosen_policies(flags);
-  const Backend backend = flags.eval.compute.backend();
+  Backend backend = flags.eval.compute.backend();
+  ProductLog products;
+  backend.set_products(&products);
   const std::shared_ptr<const TextModel> model =
       TextModel::load(flags.eval.model, flags.eval.compute.weight_place(backend));
   explain_weights(*model, flags.eval.compute);
@@ -280,6 +282,7 @@ void eval_recall(const RecallFlags& flags) {
     throw;
   }
   progress.finish();
+  explain_products(products, flags.eval.compute);
   print_table(eval.rows(), questions.path);
   if (!flags.eval.json_path.empty()) write_json(eval.rows(), flags, questions);
   note_idle_policies(eval.rows(), policies);

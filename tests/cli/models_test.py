@@ -158,14 +158,15 @@ class Models(unittest.TestCase):
         stdout, _ = self.run_program("run", "TINY", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "-q")
         self.assertTrue(stdout.endswith("\n"))
 
-    def test_run_says_how_prompts_are_multiplied(self):
+    def test_run_says_how_prompts_were_multiplied(self):
         tiny_gguf.write(self.models / "tiny.gguf")
-        run = ("run", "tiny", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "--ledger", "json", "-v")
-        for weights, kernel in (("auto", "F32 panels"), ("expand", "F32 panels"), ("as-is", "ggml's product")):
-            _, stderr = self.run_program(*run, "--weights", weights)
-            self.assertRegex(stderr, rf"--weights {weights}: f32 \(\d+ matrices, [^)]+\): prompts by {kernel}")
+        for weights, text, kernel in (("auto", "abc" * 20, "F32 panels"), ("expand", "abc" * 20, "F32 panels"),
+                                      ("as-is", "abc" * 20, "ggml's product"), ("auto", "abc", "ggml's product")):
+            _, stderr = self.run_program("run", "tiny", "--raw", "-p", text, "--max-tokens", "2", "--threads", "1",
+                                         "--ledger", "json", "-v", "--weights", weights)
+            self.assertRegex(stderr, rf"--weights {weights}: f32 \(\d+ matrices, [^)]+\): prompt by {kernel}")
             n_by_ggml = int(re.search(r'"n_prompt_matrices_by_ggml": (\d+)', stderr).group(1))
-            self.assertEqual(n_by_ggml > 0, weights == "as-is")
+            self.assertEqual(n_by_ggml > 0, kernel == "ggml's product")
         line = self.refusal("run", "tiny", "-p", "x", "--weights", "f16", code=2)
         for choice in ("auto", "as-is", "expand"):
             self.assertIn(choice, line)
