@@ -42,7 +42,8 @@ class LanguageModel {
 // How a conversation is held. The sampling rules apply in the order in which they stand.
 struct ChatOptions {
   std::string kv = "full";             // which KV entries stay, as --kv: "cake:budget=1024"
-  int32_t n_threads = 0;               // compute threads, 1 to 512; at most all cores (0)
+  int32_t n_threads = 0;               // compute threads, 1 to 512; no more are started than this
+                                       // process may use cores (0: as many)
   int32_t n_ctx = 0;                   // tokens of the whole conversation; 0: n_ctx_train()
   int32_t max_tokens = 512;            // longest answer, in tokens
   std::string system = {};             // system message; empty: none

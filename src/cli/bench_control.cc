@@ -59,6 +59,7 @@ int run_soak(const ControlBenchFlags& flags) {
 
 int run_control_bench(ControlBenchFlags flags) {
   check_folders(flags.report);
+  flags.bench.n_threads = started_threads(flags.bench.n_threads);
   if (flags.soak_s > 0) return run_soak(flags);
   if (!flags.bench.python.empty())
     flags.bench.peer_script = program_place().source / "tools" / "policy_peer.py";

@@ -35,6 +35,7 @@ void add_verb(CLI::App* verb, const Bench& bench, int& exit_code) {
   verb->callback([flags, runs, bench, &exit_code] {
     if (flags->is_quick && runs->count() == 0) flags->n_runs = 2;
     check_folders(flags->report);
+    flags->n_threads = started_threads(flags->n_threads);
     write_report(bench(*flags,
                        [](const std::string& what) {
                          throw_if_interrupted();

@@ -12,6 +12,7 @@
 
 #include "cli/answer_output.h"
 #include "cli/chat_command.h"
+#include "cli/error_line.h"
 #include "cli/exit_codes.h"
 #include "cli/explain.h"
 #include "cli/generate_flags.h"
@@ -65,6 +66,7 @@ class ChatSession {
         conversation_(model_, backend_, policy_,
                       chat_template_of(*model_, flags.generate.chat_template),
                       flags.generate.system) {
+    backend_.set_products(&products_);
     explain_weights(*model_, flags.generate.compute);
     check_answer_options(options_, *model_);
     check_utf8(flags.generate.system, "--system");
@@ -89,6 +91,7 @@ class ChatSession {
   const ChatFlags& flags_;
   std::shared_ptr<const KvPolicy> policy_;
   AnswerOptions options_;
+  ProductLog products_;  // of the whole conversation: graphs live longer than an answer
   Backend backend_;
   std::shared_ptr<const TextModel> model_;
   int32_t n_ctx_;
@@ -151,6 +154,7 @@ void ChatSession::answer(const std::string& message) {
   if (prefill.is_cascade) {
     explain_prefill(prefill, policy_->plan(), flags_.generate.policy_text());
   }
+  explain_products(products_, flags_.generate.compute);
   ledger_ = ledger_of(report);
   show_ledger();
 }
@@ -159,9 +163,12 @@ Ledger ChatSession::ledger_of(const AnswerReport& report) {
   Sequence& sequence = conversation_.sequence();
   const std::string& policy = flags_.generate.policy_text();
   Ledger ledger = text_ledger(sequence, report, policy, entry_cost_s_.value_or(0));
-  if (ledger.units.front().dropped == 0 || entry_cost_s_) return ledger;
-  entry_cost_s_ = measure_entry_cost(*model_->decoder, backend_, sequence.kv().shape(0).kv);
-  return text_ledger(sequence, report, policy, *entry_cost_s_);
+  if (ledger.units.front().dropped > 0 && !entry_cost_s_) {
+    entry_cost_s_ = measure_entry_cost(*model_->decoder, backend_, sequence.kv().shape(0).kv);
+    ledger = text_ledger(sequence, report, policy, *entry_cost_s_);
+  }
+  add_products(products_, ledger);
+  return ledger;
 }
 
 void ChatSession::show_ledger() const {
@@ -238,7 +245,7 @@ int chat(const ChatFlags& flags) {
       }
     } catch (const std::exception& error) {
       if (std::ferror(stdout) != 0) throw;  // nobody reads what would follow
-      fmt::print(stderr, "reprise: {}\n", error.what());
+      fmt::print(stderr, "reprise: {}\n", error_line(error));
       has_failed = true;
     }
   }

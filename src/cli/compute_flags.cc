@@ -27,15 +27,20 @@ CLI::Validator thread_check() {
 
 }  // namespace
 
-Backend ComputeFlags::backend() const {
-  const int32_t n_useful = Backend::useful_threads(n_threads);
-  if (n_useful < n_threads) {
+int32_t started_threads(int32_t wanted) {
+  const int32_t n_useful = Backend::useful_threads(wanted);
+  if (n_useful < wanted) {
     spdlog::info(
-        "--threads {}: this process may use {} cores, more threads would be slower; {} are "
-        "started",
-        n_threads, n_useful, n_useful);
+        "--threads {}: this process may use {} core{}, more threads would be slower; {} {} started",
+        wanted, n_useful, n_useful == 1 ? "" : "s", n_useful, n_useful == 1 ? "is" : "are");
   }
-  return Backend(n_useful, weight_use(), Device::parse(device));
+  spdlog::debug("{} compute threads; this process may use {} cores", n_useful,
+                Backend::useful_threads(0));
+  return n_useful;
+}
+
+Backend ComputeFlags::backend() const {
+  return Backend(started_threads(n_threads), weight_use(), Device::parse(device));
 }
 
 std::shared_ptr<const TextModel> ComputeFlags::load(const std::string& model,
@@ -56,13 +61,17 @@ CLI::Validator weight_word_check() {
 }
 
 void add_threads_flag(CLI::App& verb, int32_t& n_threads) {
-  verb.add_option("--threads", n_threads, "compute threads, at most one a core; default: all cores")
+  verb.add_option("--threads", n_threads,
+                  "compute threads; default, and no more are started: one for each core that this "
+                  "process may use (CPU mask and quota; hardware threads of a core count once)")
       ->check(thread_check());
 }
 
 void add_thread_list_flag(CLI::App& verb, std::vector<int32_t>& counts) {
-  verb.add_option("--threads-list", counts,
-                  "numbers of compute threads; default: 1, all cores, twice as many")
+  verb.add_option(
+          "--threads-list", counts,
+          "numbers of compute threads; default: 1, 2, 4, ..., all cores that this process may "
+          "use, and twice as many")
       ->delimiter(',')
       ->check(thread_check());
 }

@@ -13,7 +13,7 @@ namespace reprise {
 
 // How a verb that runs a model computes.
 struct ComputeFlags {
-  int32_t n_threads = 0;  // 0: all cores
+  int32_t n_threads = 0;  // 0: all usable cores
   std::string weights = "auto";
   std::string mmap = "auto";
   std::string device = "cpu";  // Device::parse takes it
@@ -28,6 +28,9 @@ struct ComputeFlags {
 
 // Takes the words of --weights.
 CLI::Validator weight_word_check();
+// As many threads as are started when so many are asked for, Backend::useful_threads(); a note
+// where those are fewer.
+int32_t started_threads(int32_t wanted);
 // --threads alone; n_threads stays as it is when the flag is not given.
 void add_threads_flag(CLI::App& verb, int32_t& n_threads);
 // --threads-list, likewise.

@@ -230,7 +230,9 @@ void eval_dllm(const DllmFlags& flags) {
     checked_flag([&] { dllm_infill_options(checked, flags.options); });
   }
   const DllmEvalOptions& options = flags.options;
-  const Backend backend = flags.compute.backend();
+  Backend backend = flags.compute.backend();
+  ProductLog products;
+  backend.set_products(&products);
   const std::shared_ptr<const TextModel> model =
       flags.compute.load(flags.model, backend, TextKind::kMasked);
   explain_weights(*model, flags.compute);
@@ -257,6 +259,7 @@ void eval_dllm(const DllmFlags& flags) {
     progress.finish();
     rows.push_back(to_json(results.back(), results.front(), prompts));
   }
+  explain_products(products, flags.compute);
   print_table(rows, path);
   if (flags.json_path.empty()) return;
   const Machine machine = this_machine();

@@ -124,7 +124,9 @@ void eval_ppl(const PplFlags& flags) {
   const std::vector<NamedPolicy> policies = checked_flag([&] {
     return named_policies(flags.eval.kv.empty() ? flags.eval.default_kv : flags.eval.kv);
   });
-  const Backend backend = flags.eval.compute.backend();
+  Backend backend = flags.eval.compute.backend();
+  ProductLog products;
+  backend.set_products(&products);
   const std::shared_ptr<const TextModel> model = flags.eval.compute.load(flags.eval.model, backend);
   explain_weights(*model, flags.eval.compute);
   const Contexts contexts = read_contexts(flags, *model);
@@ -143,6 +145,7 @@ void eval_ppl(const PplFlags& flags) {
     throw;
   }
   progress.finish();
+  explain_products(products, flags.eval.compute);
   print_table(eval.rows(), flags, contexts.n_ctx);
   if (!flags.eval.json_path.empty()) write_json(eval.rows(), flags, contexts.n_ctx);
   for (size_t i = 0; i < policies.size(); ++i) {

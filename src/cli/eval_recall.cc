@@ -262,7 +262,9 @@ void note_idle_policies(std::span<const RecallRow> rows, std::span<const NamedPo
 void eval_recall(const RecallFlags& flags) {
   check_json_path(flags.eval.json_path);
   std::vector<NamedPolicy> policies = chosen_policies(flags);
-  const Backend backend = flags.eval.compute.backend();
+  Backend backend = flags.eval.compute.backend();
+  ProductLog products;
+  backend.set_products(&products);
   const std::shared_ptr<const TextModel> model = flags.eval.compute.load(flags.eval.model, backend);
   explain_weights(*model, flags.eval.compute);
   const std::vector<RecallProtocol> protocols = chosen_protocols(flags.protocol);
@@ -285,6 +287,7 @@ void eval_recall(const RecallFlags& flags) {
     throw;
   }
   progress.finish();
+  explain_products(products, flags.eval.compute);
   print_table(eval.rows(), questions.path);
   if (flags.wants_layers) print_recall_layers(eval.rows());
   if (!flags.eval.json_path.empty()) write_json(eval.rows(), flags, questions);

@@ -13,6 +13,7 @@
 #include "cli/calibrate.h"
 #include "cli/chat.h"
 #include "cli/control.h"
+#include "cli/error_line.h"
 #include "cli/eval.h"
 #include "cli/exit_codes.h"
 #include "cli/info.h"
@@ -98,7 +99,7 @@ int run_program(int argc, char** argv) {
         is_output ? "standard output cannot be written: " + error.code().message() : error.what());
     return kExitFailed;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "reprise: {}\n", error.what());
+    fmt::print(stderr, "reprise: {}\n", error_line(error));
     return kExitFailed;
   }
   return exit_code;

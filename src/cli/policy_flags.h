@@ -15,7 +15,7 @@ struct PolicyFlags {
   std::string model;
   std::string env;  // empty: the one the model was trained in
   std::string weights = "as-is";
-  int32_t n_threads = 0;  // 0: all cores
+  int32_t n_threads = 0;  // 0: all usable cores
 
   // Throws Error: no such model or none of a robot, or none of an environment that is here.
   std::shared_ptr<const PolicyTransformerModel> load() const;

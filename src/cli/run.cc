@@ -92,6 +92,8 @@ int run(const CLI::App& verb, const RunFlags& flags) {
   const InfillChoice infill = infill_choice(verb, flags.infill, flags.generate);
   SpanRecorder spans;
   Backend backend = flags.generate.compute.backend();
+  ProductLog products;
+  backend.set_products(&products);
   std::optional<OpTrace> trace;
   if (flags.ledger.kind == LedgerChoice::Kind::kTrace) {
     trace.emplace(backend.n_threads(), kMostTraceSpans);
@@ -104,7 +106,8 @@ int run(const CLI::App& verb, const RunFlags& flags) {
   spans.add("load", "weights", model->weights_s);
   spans.add("load", "vocabulary", model->vocabulary_s);
   if (model->decoder->hparams().is_masked) {
-    return run_infill(verb, flags, infill, {backend, *model, spans, trace ? &*trace : nullptr});
+    return run_infill(verb, flags, infill,
+                      {backend, *model, spans, products, trace ? &*trace : nullptr});
   }
   check_answer_options(options, *model);
   const Prompt prompt = make_prompt(flags, *model);
@@ -135,7 +138,9 @@ int run(const CLI::App& verb, const RunFlags& flags) {
       generate_answer(sequence, *model, logits, options, output.events(options, spans));
   const double busy_s = trace ? trace->busy_s() - busy_before_s : 0;
   backend.set_trace(nullptr);
+  backend.set_products(nullptr);
   output.end();
+  explain_products(products, flags.generate.compute);
 
   if (flags.ledger.kind != LedgerChoice::Kind::kOff) {
     const bool has_dropped =
@@ -146,8 +151,7 @@ int run(const CLI::App& verb, const RunFlags& flags) {
     ledger.facts.push_back({"weights_s", model->weights_s, ""});
     ledger.facts.push_back({"vocabulary_s", model->vocabulary_s, ""});
     ledger.facts.push_back({"exec_to_first_graph_s", first_graph_s, ""});
-    ledger.facts.push_back({"n_prompt_matrices_by_ggml",
-                            n_matrices_by_ggml(*model->file, flags.generate.compute), ""});
+    add_products(products, ledger);
     if (trace) {
       ledger.facts.push_back(
           {"decode_busy_share_of_threads", busy_s / (answer.decode_s * backend.n_threads()), ""});

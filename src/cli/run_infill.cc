@@ -13,6 +13,7 @@
 #include "cli/answer_output.h"
 #include "cli/canvas_watch.h"
 #include "cli/exit_codes.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "cli/usage_error.h"
 #include "core/error.h"
@@ -218,15 +219,18 @@ int run_infill(const CLI::App& verb, const RunFlags& flags, const InfillChoice& 
   const InfillResult result = std::move(filler.fill({text.canvas()}, 1, events).front());
   const bool was_cancelled = was_interrupted();
   run.backend.set_trace(nullptr);
+  run.backend.set_products(nullptr);
   if (watch) watch->finish();
   output.update(result.canvas.ids, true);
   output.end();
+  explain_products(run.products, flags.generate.compute);
 
   if (flags.ledger.kind != LedgerChoice::Kind::kOff) {
     const InfillCost cost = cost_of(filler, clock.row_s());
     Ledger ledger = infill_ledger(result, cost, choice.policy);
     ledger.facts.push_back({"weights_s", run.model.weights_s, ""});
     ledger.facts.push_back({"vocabulary_s", run.model.vocabulary_s, ""});
+    add_products(run.products, ledger);
     if (run.trace != nullptr) run.spans.add(*run.trace);
     ledger.spans = run.spans.take();
     print_ledger(ledger, flags.ledger);

@@ -16,7 +16,8 @@ struct LoadedRun {
   Backend& backend;
   const TextModel& model;
   SpanRecorder& spans;
-  OpTrace* trace = nullptr;  // that the backend writes to; may be null
+  const ProductLog& products;  // that the backend writes to
+  OpTrace* trace = nullptr;    // that the backend writes to; may be null
 };
 
 // The part of `reprise run` that belongs to diffusion language models: answers a message, or fills

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <exception>
 #include <new>
 #include <thread>
 
 #include "core/error.h"
 #include "core/plain_nodes.h"
+#include "core/usable_cores.h"
 #include "ggml-alloc.h"
 #include "ggml-cpu.h"
 
@@ -22,10 +25,32 @@ int32_t checked_threads(int32_t n_threads) {
   constexpr int32_t kMost = Backend::kMostThreads;
   if (n_threads < 0 || n_threads > kMost) {
     throw Error(
-        fmt::format("--threads {}: expected 1 to {}, or 0 for all cores", n_threads, kMost));
+        fmt::format("--threads {}: expected 1 to {}, or 0 for all cores that this process may use",
+                    n_threads, kMost));
   }
   if (n_threads > 0) return n_threads;
-  return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, kMost);
+  return std::min(usable_cores(), kMost);
+}
+
+// ggml ends the process when a thread of its pool does not start: we try before, all at once.
+void check_threads_start(int32_t n_threads) {
+  std::atomic<bool> is_over = false;
+  std::vector<std::thread> threads;
+  threads.reserve(n_threads);
+  bool has_failed = false;
+  try {
+    for (int32_t i = 1; i < n_threads; ++i) threads.emplace_back([&] { is_over.wait(false); });
+  } catch (const std::exception&) {  // no thread, or no memory for one
+    has_failed = true;
+  }
+  is_over = true;
+  is_over.notify_all();
+  for (std::thread& thread : threads) thread.join();
+  if (!has_failed) return;
+  throw Error(fmt::format(
+      "{} threads cannot be started: out of memory, or more than the system allows (ulimit -u); "
+      "lower --threads",
+      n_threads));
 }
 
 }  // namespace
@@ -52,8 +77,10 @@ Backend::Backend(int32_t n_threads, ggml_backend_t device, const DeviceKernels* 
       backend_(device) {}
 
 void Backend::start_cpu() {
+  check_threads_start(n_threads_);
   backend_ = ggml_backend_cpu_init();
-  if (backend_ == nullptr) throw Error("the CPU backend cannot be started: out of memory");
+  if (backend_ == nullptr)
+    throw Error("the CPU backend cannot be started: out of memory; take a smaller model");
   ggml_threadpool_params params = ggml_threadpool_params_default(n_threads_);
   pool_ = ggml_threadpool_new(&params);
   if (pool_ == nullptr)
@@ -141,7 +168,8 @@ GraphArena::GraphArena(const Backend& backend, size_t n_nodes_max)
   params.no_alloc = true;
   ctx_ = ggml_init(params);
   allocator_ = ggml_gallocr_new(backend.buffer_type());
-  if (ctx_ == nullptr || allocator_ == nullptr) throw Error("out of memory for a compute graph");
+  if (ctx_ == nullptr || allocator_ == nullptr)
+    throw Error("out of memory for a compute graph; lower --ctx");
 }
 
 GraphArena::~GraphArena() {

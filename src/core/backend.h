@@ -12,6 +12,7 @@
 #include "core/device_kernels.h"
 #include "core/kv_placement.h"
 #include "core/op_trace.h"
+#include "core/product_log.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 
@@ -34,12 +35,12 @@ class Backend {
  public:
   static constexpr int32_t kMostThreads = 512;
 
-  // As many threads as wanted, but no more than this process has cores: further ones would only
-  // wait for each other's cores at the end of every node. 0: all cores. Throws Error beyond
-  // kMostThreads.
+  // As many threads as wanted, but no more than this process may use cores (core/usable_cores):
+  // further ones would only wait for each other's cores at the end of every node. 0: one on each of
+  // these cores. Throws Error beyond kMostThreads.
   static int32_t useful_threads(int32_t wanted);
 
-  // n_threads in 1..kMostThreads; 0 takes the number of physical cores this process may use. Throws
+  // n_threads in 1..kMostThreads, all of which are started; 0: as many as usable_cores(). Throws
   // Error, also when the device is not there.
   explicit Backend(int32_t n_threads, WeightUse weights = WeightUse::kAuto,
                    const Device& device = {});
@@ -55,6 +56,9 @@ class Backend {
   // Who is told when threads work on our nodes of the graphs built from now on; null: nobody.
   void set_trace(OpTrace* trace) { trace_ = trace; }
   OpTrace* trace() const { return trace_; }
+  // Who is told which kernels multiply in graphs that are built from now on; null: nobody.
+  void set_products(ProductLog* products) { products_ = products; }
+  ProductLog* products() const { return products_; }
   // Whether graphs may hold nodes that run our own kernels; otherwise ggml's operations alone.
   bool has_kernels() const { return has_kernels_; }
   // Where the tensors of its graphs live. is_host(): the CPU may read them through their pointers.
@@ -88,6 +92,7 @@ class Backend {
   ggml_backend_t backend_ = nullptr;
   ggml_threadpool* pool_ = nullptr;
   OpTrace* trace_ = nullptr;
+  ProductLog* products_ = nullptr;
   mutable std::vector<std::byte> scratch_;  // of a compute; as large as any graph needed so far
 };
 
@@ -105,6 +110,10 @@ class GraphArena {
   int32_t n_threads() const { return backend_.n_threads(); }
   WeightUse weight_use() const { return backend_.weight_use(); }
   OpTrace* trace() const { return backend_.trace(); }
+  // For the backend's ProductLog, if it has one.
+  void note_product(ProductLog::Phase phase, std::string_view kernel, const ggml_tensor& w) const {
+    if (backend_.products() != nullptr) backend_.products()->add(phase, kernel, w);
+  }
   bool has_kernels() const { return backend_.has_kernels(); }
   ggml_backend_buffer_type_t buffer_type() const { return backend_.buffer_type(); }
   // Forgets the last graph and starts an empty one.

@@ -166,9 +166,12 @@ std::string bench_html(const BenchReport& report) {
       "<meta name=\"color-scheme\" content=\"light dark\">\n"
       "<title>{0}</title>\n<style>{1}{2}</style></head>\n<body><main>\n<h1>{0}</h1>\n",
       escape_html(report.title), plot_css(), kPageCss);
+  std::string caches;
+  if (m.last_cache_bytes > 0) caches = " · last cache " + format_bytes(m.last_cache_bytes);
+  if (m.read_buffer_bytes > 0) caches += " · read buffer " + format_bytes(m.read_buffer_bytes);
   std::string commit = m.commit.empty() ? "" : " · commit " + m.commit;
-  out += fmt::format("<p class=\"soft\">{} · {} cores · {} · {} · {} · ggml {}{} · {}</p>\n",
-                     escape_html(m.cpu), m.n_cores, format_bytes(m.memory_bytes),
+  out += fmt::format("<p class=\"soft\">{} · {} cores · {}{} · {} · {} · ggml {}{} · {}</p>\n",
+                     escape_html(m.cpu), m.n_cores, format_bytes(m.memory_bytes), caches,
                      escape_html(m.kernel), escape_html(m.compiler), escape_html(m.ggml),
                      escape_html(commit), escape_html(m.date));
   std::string facts;

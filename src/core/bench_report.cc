@@ -138,6 +138,8 @@ std::string bench_json(const BenchReport& report) {
                        {{"cpu", m.cpu},
                         {"n_cores", m.n_cores},
                         {"memory_bytes", m.memory_bytes},
+                        {"last_cache_bytes", m.last_cache_bytes},
+                        {"read_buffer_bytes", m.read_buffer_bytes},
                         {"kernel", m.kernel},
                         {"compiler", m.compiler},
                         {"ggml", m.ggml},

@@ -19,6 +19,8 @@ BenchReport example() {
   report.title = "KV <cache>";
   report.machine.cpu = "A & B";
   report.machine.n_cores = 2;
+  report.machine.last_cache_bytes = int64_t{480} << 20;
+  report.machine.read_buffer_bytes = int64_t{960} << 20;
   report.facts = {{"model", "tiny"}};
   report.columns = {
       {"decode_tok_s", "decode tok/s", BenchFormat::kRate, BenchColumn::Plot::kLine},
@@ -78,6 +80,8 @@ TEST(BenchReport, JsonIsWhatTheDesignAsksFor) {
   const auto json = nlohmann::json::parse(bench_json(example()));
   EXPECT_EQ(json["bench"], "kv");
   EXPECT_EQ(json["machine"]["cpu"], "A & B");
+  EXPECT_EQ(json["machine"]["last_cache_bytes"], int64_t{480} << 20);
+  EXPECT_EQ(json["machine"]["read_buffer_bytes"], int64_t{960} << 20);
   ASSERT_EQ(json["rows"].size(), 3U);
   EXPECT_EQ(json["rows"][2]["subject"], "cake");
   EXPECT_EQ(json["rows"][2]["context"], 2048);
@@ -119,6 +123,7 @@ TEST(BenchHtml, StandsAloneAndEscapes) {
   EXPECT_THAT(html, HasSubstr("<svg"));
   EXPECT_THAT(html, HasSubstr("KV &lt;cache&gt;"));
   EXPECT_THAT(html, HasSubstr("A &amp; B"));
+  EXPECT_THAT(html, HasSubstr("last cache 480.0 MiB · read buffer 960.0 MiB"));
   EXPECT_THAT(html, HasSubstr("prefers-color-scheme: dark"));
   EXPECT_THAT(html, HasSubstr("decode_vs_peer_128"));
   for (const char* outside : {"http:", "https:", "<script", "src=", "<link", "@import", "url("}) {

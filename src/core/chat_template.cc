@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <optional>
 
 #include "core/chat_template_guard.h"
@@ -181,6 +182,8 @@ MarkedText execute(const std::string& name, const jinja::program& program,
     MarkedText out;
     for (const auto& part : parts->val_str.parts) out.append(part.val, part.is_input);
     return out;
+  } catch (const std::bad_alloc&) {
+    throw;  // no fault of the template
   } catch (const std::exception& e) {
     throw Error(fmt::format("{}: {}", name, one_line(e.what())));
   }
@@ -202,6 +205,8 @@ ChatTemplate ChatTemplate::parse(std::string name, std::string source, SpecialTe
     guard_tokens(lexed);
     program->body = jinja::parse_from_tokens(lexed);
     program->lexed_source = std::make_shared<std::string>(std::move(lexed.source));
+  } catch (const std::bad_alloc&) {
+    throw;  // no fault of the template
   } catch (const std::exception& e) {
     throw Error(fmt::format("{}: {}; correct the chat template", name, one_line(e.what())));
   }

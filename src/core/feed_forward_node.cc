@@ -99,6 +99,8 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
 ggml_tensor* token_node(GraphArena& arena, const FeedForward& layer, ggml_tensor* x,
                         ggml_tensor* attention) {
   const int64_t n_embd = layer.norm->ne[0];
+  for (const ggml_tensor* w : {layer.wo, layer.gate, layer.up, layer.down})
+    arena.note_product(ProductLog::Phase::kDecode, token_kernel_name(w->type), *w);
   auto* work = arena.keep_restartable<TokenWork>();
   work->layer = layer;
   work->trace = arena.trace();

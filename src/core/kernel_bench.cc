@@ -44,14 +44,23 @@ struct Measured {
   std::vector<KernelWork> works;
   std::vector<Runs> seconds;  // [works]
 
-  const Runs& f32_peak() const { return peaks_s[0]; }
+  const Runs& bound_of(const KernelWork& work) const {
+    switch (work.bound) {
+      case KernelWork::Bound::kReading:
+        return bytes_s;
+      case KernelWork::Bound::kF32:
+        return peaks_s[static_cast<size_t>(Arithmetic::kF32)];
+      case KernelWork::Bound::kInt8:
+        break;
+    }
+    return peaks_s[static_cast<size_t>(Arithmetic::kInt8)];
+  }
 };
 
-Measured measure(const Backend& backend, int32_t n_runs,
+Measured measure(const Backend& backend, ReadBandwidth& bandwidth, int32_t n_runs,
                  const std::function<void(const std::string&)>& on_run) {
   on_run(fmt::format("{} threads, preparing", backend.n_threads()));
   const std::vector<std::unique_ptr<KernelCase>> cases = all_kernel_cases(backend);
-  ReadBandwidth bandwidth(backend);
   std::vector<std::unique_ptr<ArithmeticPeak>> peaks;
   for (const Arithmetic arithmetic : kAllArithmetic)
     peaks.push_back(std::make_unique<ArithmeticPeak>(backend, arithmetic));
@@ -65,7 +74,7 @@ Measured measure(const Backend& backend, int32_t n_runs,
     const auto keep = [&](Runs& runs, double value) {
       if (run > 0) runs.push_back(value);  // the first round warms up
     };
-    keep(out.bytes_s, bandwidth.measure());
+    keep(out.bytes_s, bandwidth.measure(backend));
     for (size_t i = 0; i < peaks.size(); ++i) keep(out.peaks_s[i], peaks[i]->measure());
     for (size_t i = 0; i < cases.size(); ++i) keep(out.seconds[i], cases[i]->run_s());
   }
@@ -76,16 +85,17 @@ void add_rows(const Measured& at, BenchReport& report) {
   report.rows.push_back({"read memory", at.n_threads, {{"gb_s", billions(at.bytes_s)}}});
   for (size_t i = 0; i < std::size(kAllArithmetic); ++i) {
     report.rows.push_back(
-        {arithmetic_name(kAllArithmetic[i]), at.n_threads, {{"gflop_s", billions(at.peaks_s[i])}}});
+        {arithmetic_name(kAllArithmetic[i]), at.n_threads, {{"gop_s", billions(at.peaks_s[i])}}});
   }
   for (size_t i = 0; i < at.works.size(); ++i) {
     const KernelWork& work = at.works[i];
-    const Runs speed = rates(at.seconds[i], work.is_read ? work.bytes : work.ops);
-    const Runs& bound = work.is_read ? at.bytes_s : at.f32_peak();
-    report.rows.push_back({work.name,
-                           at.n_threads,
-                           {{work.is_read ? "gb_s" : "gflop_s", billions(speed)},
-                            {"share_of_bound", bench_sample(quotients(speed, bound))}}});
+    const bool is_read = work.bound == KernelWork::Bound::kReading;
+    const Runs speed = rates(at.seconds[i], is_read ? work.bytes : work.ops);
+    report.rows.push_back(
+        {work.name,
+         at.n_threads,
+         {{is_read ? "gb_s" : "gop_s", billions(speed)},
+          {"share_of_bound", bench_sample(quotients(speed, at.bound_of(work)))}}});
   }
 }
 
@@ -131,25 +141,27 @@ BenchReport bench_kernels(const KernelBenchOptions& options,
   report.machine = this_machine();
   report.setting = "threads";
   report.columns = {{"gb_s", "GB/s read", BenchFormat::kRate, BenchColumn::Plot::kBars},
-                    {"gflop_s", "GFLOP/s", BenchFormat::kRate, BenchColumn::Plot::kBars},
+                    {"gop_s", "10^9 operations/s", BenchFormat::kRate, BenchColumn::Plot::kBars},
                     {"share_of_bound", "share of bound", BenchFormat::kShare}};
   report.facts = kernel_case_facts();
+  ReadBandwidth bandwidth;
+  report.machine.read_buffer_bytes = bandwidth.n_bytes();
   report.notes = {
-      "The bound is the reading of memory by a plain summing loop for what counts in GB/s, and "
-      "F32 multiply-adds in the first cache for what counts in GFLOP/s, on the same threads in the "
-      "same rounds.",
-      "ggml rounds activations to 8 bits for its products and computes them in integers: above "
-      "1 token its share of the F32 bound may exceed 1 on a CPU with fast integer products.",
+      fmt::format("The bound is what the same threads reach in the same rounds: for what counts in "
+                  "GB/s the reading of memory {}; for the rest multiply-adds in the first cache, "
+                  "integer ones of 8 bits for integer products and for ggml's products of "
+                  "quantised weights, else F32.",
+                  bandwidth.description()),
       "attention_entries_per_s_vs_f16_bound: (entry, KV head) pairs a second of the best cache "
       "type, on all threads, over measured bandwidth / the bytes of an F16 pair; behind it, each "
       "type."};
   const Backend all(options.n_threads);
   if (all.n_threads() > 1) {
-    const Measured one = measure(Backend(1), options.n_runs, on_run);
+    const Measured one = measure(Backend(1), bandwidth, options.n_runs, on_run);
     add_rows(one, report);
     add_roofline(one, report);
   }
-  const Measured at = measure(all, options.n_runs, on_run);
+  const Measured at = measure(all, bandwidth, options.n_runs, on_run);
   add_rows(at, report);
   add_roofline(at, report);
   add_ratios(at, report);

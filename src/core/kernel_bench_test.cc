@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <tuple>
+
 namespace reprise {
 namespace {
 
@@ -15,8 +18,28 @@ TEST(KernelBench, MeasuresEveryKernelAgainstItsBound) {
   for (const BenchRow& row : report.rows) {
     const bool is_machine = row.subject == "read memory" || row.subject.ends_with("multiply-add");
     EXPECT_EQ(row.value("share_of_bound") == nullptr, is_machine) << row.subject;
-    EXPECT_NE(row.value("gb_s") == nullptr, row.value("gflop_s") == nullptr) << row.subject;
+    EXPECT_NE(row.value("gb_s") == nullptr, row.value("gop_s") == nullptr) << row.subject;
     for (const auto& [key, sample] : row.values) EXPECT_GT(sample.median, 0) << row.subject << key;
+  }
+  // A share is of the kernel's own bound.
+  const auto row = [&](const std::string& subject) -> const BenchRow& {
+    const auto found = std::ranges::find(report.rows, subject, &BenchRow::subject);
+    EXPECT_NE(found, report.rows.end()) << subject;
+    return found == report.rows.end() ? report.rows.front() : *found;
+  };
+  const std::tuple<const char*, const char*, const char*> bounds[] = {
+      {"integer product q4_1 x 512 tokens", "int8 multiply-add", "gop_s"},
+      {"ggml product q4_1 x 512 tokens", "int8 multiply-add", "gop_s"},
+      {"F32 product q4_1 x 512 tokens", "F32 multiply-add", "gop_s"},
+      {"ggml product f16 x 512 tokens", "F32 multiply-add", "gop_s"},
+      {"prefill attention f16", "F32 multiply-add", "gop_s"},
+      {"product q4_1 x 1 token", "read memory", "gb_s"},
+      {"decode attention q8_0, 7 heads of 64", "read memory", "gb_s"},
+      {"decode attention f16, 4 heads of 128", "read memory", "gb_s"}};
+  for (const auto& [subject, bound, column] : bounds) {
+    EXPECT_DOUBLE_EQ(row(subject).value("share_of_bound")->median,
+                     row(subject).value(column)->median / row(bound).value(column)->median)
+        << subject;
   }
   ASSERT_EQ(report.rooflines.size(), 1U);
   EXPECT_EQ(report.rooflines[0].ceilings.size(), 3U);

@@ -16,10 +16,20 @@
 namespace reprise {
 namespace {
 
-// SmolLM2's heads, and a wider matrix than it has: nothing here should depend on one width.
-constexpr int32_t kEmbdHead = 64;
-constexpr int32_t kHeads = 9;
-constexpr int32_t kHeadsKv = 3;
+// Heads of attention.
+struct HeadShape {
+  int32_t n_embd_head;
+  int32_t n_head_kv;
+  int32_t n_group;  // query heads of each
+
+  int32_t n_head() const { return n_head_kv * n_group; }
+  bool operator==(const HeadShape&) const = default;
+  std::string text() const { return fmt::format("{} heads of {}", n_group, n_embd_head); }
+};
+// SmolLM2's, Qwen2.5-0.5B's, and wider ones as larger models of Llama have them; likewise a wider
+// matrix than SmolLM2 has: nothing here should depend on one width.
+constexpr HeadShape kHeads = {64, 3, 3};
+constexpr HeadShape kMoreHeads[] = {{64, 2, 7}, {128, 2, 4}};
 constexpr int32_t kEntries = 8000;
 constexpr int32_t kPromptTokens = 512;
 constexpr int32_t kLayers = 8;  // of decode attention, each with a cache of its own
@@ -42,53 +52,58 @@ std::vector<std::byte> quantised_waves(ggml_type type, int64_t n_rows, int64_t n
   return out;
 }
 
-KernelWork attention_work(ggml_type type, int32_t n_tokens) {
+KernelWork attention_work(const HeadShape& heads, ggml_type type, int32_t n_tokens) {
   const bool is_decode = n_tokens == 1;
-  const double n_rows = 2.0 * kEntries * kHeadsKv * (is_decode ? kLayers : 1);  // K and V
+  const double n_rows = 2.0 * kEntries * heads.n_head_kv * (is_decode ? kLayers : 1);  // K and V
   KernelWork work;
   work.name =
       fmt::format("{} attention {}", is_decode ? "decode" : "prefill", ggml_type_name(type));
+  if (heads != kHeads) work.name += ", " + heads.text();
   // Queries see the entries before them and themselves.
-  work.ops = 4.0 * kEmbdHead * kHeads * n_tokens * (kEntries - (n_tokens - 1) / 2.0) *
-             (is_decode ? kLayers : 1);
-  work.bytes = n_rows * static_cast<double>(ggml_row_size(type, kEmbdHead));
-  work.is_read = is_decode;
-  if (is_decode) {
+  work.ops = 4.0 * heads.n_embd_head * heads.n_head() * n_tokens *
+             (kEntries - (n_tokens - 1) / 2.0) * (is_decode ? kLayers : 1);
+  work.bytes = n_rows * static_cast<double>(ggml_row_size(type, heads.n_embd_head));
+  work.bound = is_decode ? KernelWork::Bound::kReading : KernelWork::Bound::kF32;
+  if (is_decode && heads == kHeads) {
     work.cache_type = ggml_type_name(type);
-    work.f16_cache_bytes = n_rows * 2 * kEmbdHead;
+    work.f16_cache_bytes = n_rows * 2 * heads.n_embd_head;
   }
   return work;
 }
 
 class AttentionCase final : public KernelCase {
  public:
-  AttentionCase(const Backend& backend, ggml_type type, int32_t n_tokens)
-      : KernelCase(backend, attention_work(type, n_tokens)), n_tokens_(n_tokens) {
-    const KvShape shape{kEmbdHead, kHeadsKv, type};
-    const std::vector<std::byte> rows = quantised_waves(type, kEntries, kEmbdHead);
+  AttentionCase(const Backend& backend, const HeadShape& heads, ggml_type type, int32_t n_tokens)
+      : KernelCase(backend, attention_work(heads, type, n_tokens)),
+        heads_(heads),
+        n_tokens_(n_tokens) {
+    const KvShape shape{heads.n_embd_head, heads.n_head_kv, type};
+    const std::vector<std::byte> rows = quantised_waves(type, kEntries, heads.n_embd_head);
     for (int32_t i = 0; i < (n_tokens == 1 ? kLayers : 1); ++i) {
       KvBlock& block = blocks_.emplace_back(shape, kEntries, memory_);
-      for (int32_t g = 0; g < kHeadsKv; ++g)
+      for (int32_t g = 0; g < heads.n_head_kv; ++g)
         block.scatter(g, 0, kEntries, rows.data(), rows.data());
     }
   }
 
  private:
   void build() override {
-    q_ = arena_.input(GGML_TYPE_F32, int64_t{kEmbdHead} * kHeads, n_tokens_);
-    ggml_tensor* q = ggml_reshape_3d(arena_.ctx(), q_, kEmbdHead, kHeads, n_tokens_);
+    const int32_t n_embd_head = heads_.n_embd_head;
+    q_ = arena_.input(GGML_TYPE_F32, int64_t{n_embd_head} * heads_.n_head(), n_tokens_);
+    ggml_tensor* q = ggml_reshape_3d(arena_.ctx(), q_, n_embd_head, heads_.n_head(), n_tokens_);
     for (const KvBlock& block : blocks_) {
       const AttentionInputs in{q,
                                block.k(arena_, 0, kEntries),
                                block.v(arena_, 0, kEntries),
                                {kEntries - n_tokens_, n_tokens_, 0},
-                               0.125F};
+                               1 / std::sqrt(static_cast<float>(n_embd_head))};
       ggml_build_forward_expand(arena_.graph(),
                                 attention_node(arena_, in, AttentionExtra::kNone).out);
     }
   }
   void fill() override { fill_waves(q_); }
 
+  HeadShape heads_;
   KvMemory memory_;
   std::vector<KvBlock> blocks_;
   int32_t n_tokens_;
@@ -112,7 +127,12 @@ KernelWork product_work(ggml_type type, int64_t n_tokens, PromptKernel kernel) {
   work.ops = 2.0 * kIn * static_cast<double>(n_out * n_tokens);
   work.bytes = static_cast<double>(ggml_row_size(type, kIn) * n_out) +
                4.0 * static_cast<double>(n_tokens * (kIn + n_out));
-  work.is_read = n_tokens == 1;
+  // ggml, too, multiplies quantised weights as integers.
+  const bool is_integer = kernel == PromptKernel::kIntPanels ||
+                          (kernel == PromptKernel::kGgml && ggml_is_quantized(type));
+  work.bound = n_tokens == 1 ? KernelWork::Bound::kReading
+               : is_integer  ? KernelWork::Bound::kInt8
+                             : KernelWork::Bound::kF32;
   return work;
 }
 
@@ -171,18 +191,26 @@ double KernelCase::run_s() {
 }
 
 std::vector<std::pair<std::string, std::string>> kernel_case_facts() {
-  return {{"attention", fmt::format("{} entries, {} query and {} KV heads of {} values", kEntries,
-                                    kHeads, kHeadsKv, kEmbdHead)},
+  return {{"attention",
+           fmt::format("{} entries, {} query and {} KV heads of {} values unless said otherwise: 7 "
+                       "heads of 64 are the query heads of one KV head",
+                       kEntries, kHeads.n_head(), kHeads.n_head_kv, kHeads.n_embd_head)},
           {"products", fmt::format("{} values into {} for prompts, into {} for a token", kIn,
                                    kOutOfPrompt, kOutOfToken)}};
 }
 
 std::vector<std::unique_ptr<KernelCase>> all_kernel_cases(const Backend& backend) {
   std::vector<std::unique_ptr<KernelCase>> cases;
-  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0})
-    cases.push_back(std::make_unique<AttentionCase>(backend, type, 1));
+  const auto add_attention = [&](const HeadShape& heads, ggml_type type, int32_t n_tokens) {
+    cases.push_back(std::make_unique<AttentionCase>(backend, heads, type, n_tokens));
+  };
+  constexpr ggml_type kCacheTypes[] = {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0};
+  for (const ggml_type type : kCacheTypes) add_attention(kHeads, type, 1);
+  for (const HeadShape& heads : kMoreHeads) {
+    for (const ggml_type type : kCacheTypes) add_attention(heads, type, 1);
+  }
   for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0})
-    cases.push_back(std::make_unique<AttentionCase>(backend, type, kPromptTokens));
+    add_attention(kHeads, type, kPromptTokens);
   using enum PromptKernel;
   const auto add_product = [&](ggml_type type, int64_t n_tokens, PromptKernel kernel) {
     if (kernel == kIntPanels && n_tokens > 1 && !has_int_panel_matmul(type)) return;

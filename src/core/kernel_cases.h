@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,12 +11,14 @@ namespace reprise {
 
 // What one run of a kernel case does.
 struct KernelWork {
-  std::string name;             // "decode attention q8_0"
-  bool is_ours = true;          // or ggml's own, to compare with
-  double ops = 0;               // a multiply-add counts two
-  double bytes = 0;             // that must come from memory at least once
-  bool is_read = false;         // whether reading the bytes is the limit, or the operations
-  std::string cache_type = {};  // of decode attention, else empty
+  std::string name;     // "decode attention q8_0"
+  bool is_ours = true;  // or ggml's own, to compare with
+  double ops = 0;       // a multiply-add counts two
+  double bytes = 0;     // that must come from memory at least once
+  // What would be the limit of a perfect kernel: reading the bytes, or the operations in the
+  // arithmetic that it does them in.
+  enum class Bound : uint8_t { kReading, kF32, kInt8 } bound = Bound::kF32;
+  std::string cache_type = {};  // of decode attention on SmolLM2's heads, else empty
   double f16_cache_bytes = 0;   // of the same entries in F16
 };
 

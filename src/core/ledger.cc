@@ -95,7 +95,9 @@ std::string ledger_table(const Ledger& ledger) {
     out += line + "\n";
   }
   const std::string facts = ledger_line(ledger);
-  return facts.empty() ? out : out + facts + "\n";
+  if (!facts.empty()) out += facts + "\n";
+  for (const std::string& remark : ledger.remarks) out += remark + "\n";
+  return out;
 }
 
 std::string ledger_line(const Ledger& ledger) {

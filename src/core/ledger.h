@@ -58,9 +58,11 @@ struct Ledger {
   std::vector<LedgerFact> facts;
   std::vector<LedgerSpan> spans;
   std::vector<LedgerList> lists;
+  std::vector<std::string> remarks;  // lines under the table; JSON has the facts behind them
 };
 
-// A table of the units and one line of facts, ready for a terminal; ends with a newline.
+// A table of the units, one line of facts and the remarks, ready for a terminal; ends with a
+// newline.
 std::string ledger_table(const Ledger& ledger);
 // The line of facts alone, without a newline.
 std::string ledger_line(const Ledger& ledger);

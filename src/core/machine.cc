@@ -7,8 +7,8 @@
 
 #include <ctime>
 #include <fstream>
-#include <thread>
 
+#include "core/usable_cores.h"
 #include "ggml.h"
 #include "git_commit.h"
 
@@ -29,11 +29,30 @@ std::string proc_value(const char* path, const std::string& name) {
 
 }  // namespace
 
+int64_t last_cache_bytes(const std::string& cpus) {
+  int64_t n_bytes = 0;
+  int32_t highest = 0;
+  for (int32_t i = 0;; ++i) {
+    const std::string cache = fmt::format("{}/cpu0/cache/index{}/", cpus, i);
+    int32_t level = 0;
+    int64_t size = 0;
+    std::string unit;
+    std::ifstream level_file(cache + "level");
+    std::ifstream size_file(cache + "size");  // "32768K"
+    if (!(level_file >> level) || !(size_file >> size)) return n_bytes;
+    size_file >> unit;
+    if (level <= highest) continue;
+    highest = level;
+    n_bytes = size << (unit == "K" ? 10 : unit == "M" ? 20 : 0);
+  }
+}
+
 Machine this_machine() {
   Machine machine;
   machine.cpu = proc_value("/proc/cpuinfo", "model name");
-  machine.n_cores = static_cast<int32_t>(std::thread::hardware_concurrency());
+  machine.n_cores = usable_cores();
   machine.memory_bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  machine.last_cache_bytes = last_cache_bytes();
   utsname kernel{};
   if (uname(&kernel) == 0) {
     machine.kernel = fmt::format("{} {} {}", kernel.sysname, kernel.release, kernel.machine);

@@ -19,9 +19,9 @@ struct Runs {
   std::array<std::vector<double>, std::size(kAllArithmetic)> ops_s;
 };
 
-void measure_once(Runs& runs) {
+void measure_once(Runs& runs, ReadBandwidth& bandwidth) {
   const Backend backend(runs.n_threads);
-  runs.bytes_s.push_back(ReadBandwidth(backend).measure());
+  runs.bytes_s.push_back(bandwidth.measure(backend));
   for (size_t i = 0; i < std::size(kAllArithmetic); ++i)
     runs.ops_s[i].push_back(ArithmeticPeak(backend, kAllArithmetic[i]).measure());
 }
@@ -68,18 +68,20 @@ std::vector<int32_t> machine_thread_counts(int32_t n_threads) {
 BenchReport bench_machine(const MachineBenchOptions& options,
                           const std::function<void(const std::string& what)>& on_run) {
   std::vector<Runs> all;
+  ReadBandwidth bandwidth;
   for (const int32_t n : machine_thread_counts(Backend(options.n_threads).n_threads()))
     all.emplace_back().n_threads = n;
   for (int32_t run = 0; run < options.n_runs; ++run) {
     for (Runs& runs : all) {
       on_run(fmt::format("{} threads, round {} of {}", runs.n_threads, run + 1, options.n_runs));
-      measure_once(runs);
+      measure_once(runs, bandwidth);
     }
   }
   BenchReport report;
   report.bench = "machine";
   report.title = "What the machine can do";
   report.machine = this_machine();
+  report.machine.read_buffer_bytes = bandwidth.n_bytes();
   report.setting = "threads";
   report.columns = {{"gb_s", "GB/s read", BenchFormat::kRate, BenchColumn::Plot::kLine},
                     {"gop_s", "10^9 operations/s", BenchFormat::kRate, BenchColumn::Plot::kLine},
@@ -89,12 +91,16 @@ BenchReport bench_machine(const MachineBenchOptions& options,
   for (const Arithmetic arithmetic : kAllArithmetic)
     report.highlights.emplace_back(arithmetic_name(arithmetic));
   report.notes = {
-      "Memory is read by a plain summing loop over 256 MiB. Arithmetic: multiply-adds, counting "
-      "two operations each, on numbers in the first cache: a product of F32 matrices in registers; "
-      "F16 values, each converted to F32 and used once; integer dot products of bytes.",
+      fmt::format(
+          "Memory is read {}, in wide loads and asked for ahead as the kernels do. "
+          "Arithmetic: multiply-adds, counting two operations each, on numbers in the first "
+          "cache: a product of F32 matrices in registers; F16 values, each converted to "
+          "F32 and used once; integer dot products of bytes.",
+          bandwidth.description()),
       "The ridge is where both limits meet: what does fewer operations for each byte it reads is "
       "bound by memory.",
-      "Each value is the best of three passes in a round; thread counts take turns. Twice the "
+      "Each value is the best of three passes or more in a round; thread counts take turns. Twice "
+      "the "
       "cores are measured once a round as oversubscription."};
   return report;
 }

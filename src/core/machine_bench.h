@@ -10,7 +10,7 @@
 namespace reprise {
 
 struct MachineBenchOptions {
-  int32_t n_threads = 0;  // the most that are no oversubscription; 0: all cores
+  int32_t n_threads = 0;  // the most that are no oversubscription; 0: all usable cores
   int32_t n_runs = 5;
 };
 

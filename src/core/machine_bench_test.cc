@@ -22,6 +22,7 @@ TEST(MachineBench, RooflineIsWhatTheRowsSay) {
   const BenchReport report =
       bench_machine({.n_threads = 1, .n_runs = 1}, [&](const std::string&) { ++n_told; });
   EXPECT_EQ(n_told, 2);
+  EXPECT_GT(report.machine.read_buffer_bytes, 0);
   ASSERT_EQ(report.rows.size(), 8U);
   ASSERT_EQ(report.rooflines.size(), 2U);
   for (size_t i = 0; i < 2; ++i) {

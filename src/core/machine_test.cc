@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
 
 #include "core/resident_memory.h"
 
@@ -19,6 +23,25 @@ TEST(Machine, IsDescribed) {
   EXPECT_FALSE(machine.compiler.empty());
   EXPECT_THAT(machine.ggml, ::testing::MatchesRegex("[0-9.]+.* [(].*[)]"));
   EXPECT_THAT(machine.date, ::testing::MatchesRegex("20..-..-..T..:..:..Z"));
+}
+
+TEST(Machine, LastCacheIsTheHighestThatTheSystemNames) {
+  const std::filesystem::path cpus =
+      std::filesystem::temp_directory_path() / ("reprise_caches_" + std::to_string(getpid()));
+  const auto write = [&](const std::string& name, const std::string& text) {
+    const std::filesystem::path path = cpus / "cpu0/cache" / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text << "\n";
+  };
+  EXPECT_EQ(last_cache_bytes(cpus), 0);
+  write("index0/level", "1");
+  write("index0/size", "48K");
+  write("index1/level", "3");
+  write("index1/size", "36M");
+  write("index2/level", "2");
+  write("index2/size", "2048K");
+  EXPECT_EQ(last_cache_bytes(cpus), int64_t{36} << 20);
+  std::filesystem::remove_all(cpus);
 }
 
 TEST(ResidentMemory, PeakFollowsUseAndReset) {

@@ -86,8 +86,13 @@ MappedFile::MappedFile(const std::string& path) {
   void* base = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   const int failure = errno;
   close(fd);
-  if (base == MAP_FAILED)
-    throw Error(fmt::format("{}: cannot be mapped: {}", path, std::strerror(failure)));
+  if (base == MAP_FAILED) {
+    throw Error(failure == ENOMEM
+                    ? fmt::format("{}: out of memory: the address space has no room for a file of "
+                                  "{} bytes; take a smaller model, or raise the limit (ulimit -v)",
+                                  path, size)
+                    : fmt::format("{}: cannot be mapped: {}", path, std::strerror(failure)));
+  }
   bytes_ = {static_cast<const std::byte*>(base), size};
   remember(bytes_, path);
 }

@@ -6,8 +6,11 @@ namespace reprise {
 
 void plain_matmul_nodes(GraphArena& arena, std::span<ggml_tensor* const> w, ggml_tensor* x,
                         std::span<ggml_tensor*> y) {
-  std::ranges::transform(
-      w, y.begin(), [&](ggml_tensor* weights) { return ggml_mul_mat(arena.ctx(), weights, x); });
+  const auto phase = x->ne[1] == 1 ? ProductLog::Phase::kDecode : ProductLog::Phase::kPrompt;
+  std::ranges::transform(w, y.begin(), [&](ggml_tensor* weights) {
+    arena.note_product(phase, kGgmlProduct, *weights);
+    return ggml_mul_mat(arena.ctx(), weights, x);
+  });
 }
 
 AttentionNode plain_attention_node(GraphArena& arena, const AttentionInputs& in) {

@@ -126,6 +126,7 @@ ggml_tensor* add_product_node(GraphArena& arena, ggml_tensor* w, ggml_tensor* x,
 // `rounded` is made of x by the first product that needs it.
 ggml_tensor* add_product(GraphArena& arena, PromptKernel kernel, ggml_tensor* w, ggml_tensor* x,
                          ggml_tensor*& rounded) {
+  arena.note_product(ProductLog::Phase::kPrompt, prompt_kernel_name(kernel), *w);
   switch (kernel) {
     case PromptKernel::kIntPanels:
       assert(has_int_panel_matmul(w->type));
@@ -151,7 +152,7 @@ std::string_view prompt_kernel_name(PromptKernel kernel) {
     case PromptKernel::kGgml:
       break;
   }
-  return "ggml's product";
+  return kGgmlProduct;
 }
 
 PromptKernel prompt_kernel(WeightUse use, ggml_type type, int64_t n_tokens) {

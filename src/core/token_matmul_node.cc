@@ -81,7 +81,10 @@ void token_matmul_node(GraphArena& arena, const TokenProducts& products,
   std::ranges::copy(products.w, work->w.begin());
   std::ranges::copy(products.bias, work->bias.begin());
   int64_t n_out = 0;
-  for (const ggml_tensor* w : products.w) n_out += w->ne[1];
+  for (const ggml_tensor* w : products.w) {
+    n_out += w->ne[1];
+    arena.note_product(ProductLog::Phase::kDecode, token_kernel_name(w->type), *w);
+  }
   work->scratch = aligned_values(n_out);
   const size_t rounded = TokenInput::scratch_bytes(
       std::span<const ggml_tensor* const>(work->w.data(), static_cast<size_t>(n_w)));

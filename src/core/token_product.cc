@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "core/product_log.h"
 #include "ggml-cpu.h"
 
 namespace reprise {
@@ -22,6 +23,10 @@ size_t bytes_for(ggml_type weight_type, int64_t n_in) {
 }
 
 }  // namespace
+
+std::string_view token_kernel_name(ggml_type weight_type) {
+  return has_token_matvec(weight_type) ? "integer rows" : kGgmlProduct;
+}
 
 size_t TokenInput::scratch_bytes(std::span<const ggml_tensor* const> w) {
   size_t n_bytes = 0;

@@ -4,11 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "core/kernels/token_matvec.h"
 #include "ggml.h"
 
 namespace reprise {
+
+// What multiplies one token with weights of a type.
+std::string_view token_kernel_name(ggml_type weight_type);
 
 // One token's activations, rounded for each kind of product when it is first asked for. Every
 // thread has its own: rounding again costs less than waiting for another.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <new>
 
 #include "core/deep_stack.h"
 #include "core/error.h"
@@ -42,6 +43,8 @@ class ErrorLog {
     const size_t begin = at == std::string::npos ? 0 : at + kPrefix.size();
     return printable(std::string_view(text_).substr(begin, text_.find('\n', begin) - begin));
   }
+  // libllama tells of any exception by its what().
+  bool is_out_of_memory() const { return text_.find("std::bad_alloc") != std::string::npos; }
 
  private:
   static void keep(ggml_log_level level, const char* text, void* /*user*/) {
@@ -132,6 +135,7 @@ Tokenizer Tokenizer::load(const GgufFile& file) {
                                        if (m != nullptr) llama_model_free(m);
                                      });
   if (model == nullptr) {
+    if (log.is_out_of_memory()) throw std::bad_alloc();
     throw Error(fmt::format("{}: the vocabulary cannot be read: {}; convert the model again",
                             file.path(), log.reason()));
   }
@@ -182,6 +186,8 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
       on_deep_stack(kStackBytesLeast + text.size() * kStackPerByte, tokenize);
     }
   } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
     throw Error(fmt::format("a text of {} bytes cannot be split into tokens: {}", text.size(),

@@ -42,7 +42,8 @@ class DecoderLoader {
     params.mem_size = ggml_tensor_overhead() * (file.tensors().size() + 1);
     params.no_alloc = true;
     model_->ctx_ = ggml_init(params);
-    if (model_->ctx_ == nullptr) throw Error(fmt::format("{}: out of memory", file.path()));
+    if (model_->ctx_ == nullptr)
+      throw Error(fmt::format("{}: out of memory; take a smaller model", file.path()));
     if (device_ == nullptr) place_on_host(file);
 
     if (const GgufTensor* embd = file.find("token_embd.weight")) {
@@ -230,7 +231,8 @@ class DecoderLoader {
       const size_t size = (data.size() + kGgmlAlignment - 1) / kGgmlAlignment * kGgmlAlignment;
       auto* copy = static_cast<std::byte*>(std::aligned_alloc(kGgmlAlignment, size));
       if (copy == nullptr)
-        throw Error(fmt::format("{}: out of memory for '{}'", model_->file_->path(), tensor->name));
+        throw Error(fmt::format("{}: out of memory for '{}'; take a smaller model",
+                                model_->file_->path(), tensor->name));
       std::memcpy(copy, data.data(), data.size());
       model_->copies_.emplace_back(copy, [](std::byte* p) { std::free(p); });
       buffer = ggml_backend_cpu_buffer_from_ptr(copy, size);

@@ -255,7 +255,7 @@ GgufFile dllm_checkpoint_as_gguf(const std::string& folder) {
   params.mem_size = ggml_tensor_overhead() * plans.size();
   params.no_alloc = true;
   const std::unique_ptr<ggml_context, decltype(&ggml_free)> ctx(ggml_init(params), ggml_free);
-  if (ctx == nullptr) throw Error(fmt::format("{}: out of memory", folder));
+  if (ctx == nullptr) throw Error(fmt::format("{}: out of memory; take a smaller model", folder));
   size_t n_data = 0;
   for (const TensorPlan& plan : plans) {
     const std::vector<int64_t> ne(plan.shape.rbegin(), plan.shape.rend());

@@ -128,6 +128,11 @@ class ThroughPipes(ChatTest):
     def test_shows_the_ledger_of_the_last_answer(self):
         done = self.chat(["x" * 300, "/ledger"], "--kv", "cake:budget=40,window=8")
         self.assertRegex(done.stdout, r"kv entry +156 kept")  # 3 layers of 40 + 12
+        # F32 weights: 3 layers of 7 matrices and the head.
+        self.assertIn("\nno kernel of ours for f32 in decode: ggml multiplied 22 matrices\n", done.stdout)
+        ledger = self.chat(["hello"], "--ledger", "json").stderr
+        self.assertIn('"n_decode_matrices_by_ggml": 22', ledger)
+        self.assertIn('"kernel": "ggml\'s product"', ledger)
 
     def ledgers(self, stderr):
         """The JSON ledgers of all answers."""

@@ -158,23 +158,25 @@ class Models(unittest.TestCase):
         stdout, _ = self.run_program("run", "TINY", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "-q")
         self.assertTrue(stdout.endswith("\n"))
 
-    def test_run_says_how_prompts_are_multiplied(self):
+    def test_run_says_how_prompts_were_multiplied(self):
         tiny_gguf.write(self.models / "tiny.gguf")
-        run = ("run", "tiny", "--raw", "-p", "abc", "--max-tokens", "2", "--threads", "1", "--ledger", "json", "-v")
+        run = ("run", "tiny", "--raw", "--max-tokens", "2", "--threads", "1", "--ledger", "json", "-v")
         for weights, kernel in (("auto", "F32 panels"), ("expand=f32", "F32 panels"), ("as-is", "ggml's product"),
                                 ("expand=q8_0", "F32 panels"), ("repack", "F32 panels")):
-            _, stderr = self.run_program(*run, "--weights", weights)
+            _, stderr = self.run_program(*run, "-p", "abc" * 20, "--weights", weights)
             self.assertRegex(stderr, rf"--weights {weights}: prompts of f32 by {kernel}; no copies; loaded in ")
-            self.assertRegex(stderr, rf"--weights {weights}: f32 \(\d+ matrices, [^)]+\): prompts by {kernel}")
+            self.assertRegex(stderr, rf"--weights {weights}: f32 \(\d+ matrices, [^)]+\): prompt by {kernel}")
             n_by_ggml = int(re.search(r'"n_prompt_matrices_by_ggml": (\d+)', stderr).group(1))
             self.assertEqual(n_by_ggml > 0, weights == "as-is")
+        _, stderr = self.run_program(*run, "-p", "abc")  # too few tokens for panels
+        self.assertRegex(stderr, r"--weights auto: f32 \(\d+ matrices, [^)]+\): prompt by ggml's product")
         tiny_gguf.write(self.models / "tiny.gguf", is_quantised=True)
         for weights, words in (("auto", "q4_0 by integer panels; no copies"),
                                ("expand=q8_0", "q4_0 copied to q8_0 by integer panels; 25.5 KiB of copies made in "),
                                ("expand=f16", "q4_0 copied to f16 by F32 panels; 48.0 KiB of copies made in ")):
-            _, stderr = self.run_program(*run, "--weights", weights)
+            _, stderr = self.run_program(*run, "-p", "abc", "--weights", weights)
             self.assertIn(f"--weights {weights}: prompts of {words}", stderr)
-        _, stderr = self.run_program(*run, "--weights", "repack", "--device", "ggml-cpu")
+        _, stderr = self.run_program(*run, "-p", "abc", "--weights", "repack", "--device", "ggml-cpu")
         self.assertIn("--weights repack: no copies on --device ggml-cpu", stderr)
         for unknown in ("f16", "expand"):
             line = self.refusal("run", "tiny", "-p", "x", "--weights", unknown, code=2)

@@ -126,6 +126,86 @@ class Answers(RunTest):
         self.assertEqual(json.loads(stderr)["facts"]["n_uniform_fallbacks"], 0)
 
 
+class Products(RunTest):
+    """Which kernels multiplied the weights, by what ran: a tiny model of 22 F32 matrices."""
+
+    def products(self, *arguments):
+        done = self.run_model("--ledger", "json", "-q", "--raw", *arguments)
+        ledger = json.loads(done.stderr)
+        counts = {(row["phase"], row["kernel"]): row["n_matrices"] for row in ledger["products"]}
+        facts = ledger["facts"]
+        self.assertEqual(facts["n_prompt_matrices_by_ggml"], counts.get(("prompt", "ggml's product"), 0))
+        self.assertEqual(facts["n_decode_matrices_by_ggml"], counts.get(("decode", "ggml's product"), 0))
+        return counts
+
+    def test_are_counted_by_phase_and_kernel(self):
+        # q, k, v, o, gate, up and down in 3 layers, but behind the last attention only one token is left; and the head.
+        n_prompt, n_decode = 2 * 7 + 3, 3 * 7 + 1
+        self.assertEqual(self.products("-p", "x" * 300),
+                         {("prompt", "F32 panels"): n_prompt, ("decode", "ggml's product"): n_decode})
+        # Too few tokens to pay for the conversion.
+        self.assertEqual(self.products("-p", "xxx"),
+                         {("prompt", "ggml's product"): n_prompt, ("decode", "ggml's product"): n_decode})
+
+    def test_without_a_kernel_stand_in_the_table(self):
+        stderr = self.run_model("-p", "x" * 300).stderr
+        self.assertRegex(stderr, r"\nno kernel of ours for f32 in decode: ggml multiplied 22 matrices\n")
+
+
+class Memory(RunTest):
+    def limited(self, kib, *arguments):
+        return subprocess.run(["bash", "-c", f'ulimit -v {kib} && exec "$0" "$@"', PROGRAM, *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S)
+
+    def test_that_runs_out_ends_in_one_line(self):
+        """From where the program starts at all to where it answers."""
+        def starts(kib):
+            return self.limited(kib, "--version").returncode == 0
+
+        step, too_little, least = 256, 0, 1 << 20
+        if not starts(least):
+            self.skipTest("the program needs more address space than any limit tried: a sanitizer's")
+        while least - too_little > step:
+            middle = (least + too_little) // 2
+            too_little, least = (too_little, middle) if starts(middle) else (middle, least)
+        run = ["run", self.model, "-q", "-p", "x" * 300, "--max-tokens", "2"]
+        endings = []
+        for kib in range(least, least + 400 * step, step):
+            done = self.limited(kib, *run)
+            if done.returncode == 0:
+                break
+            endings.append(done)
+        else:
+            self.fail(f"never enough: {done.stderr}")
+        told = "".join(done.stderr for done in endings)
+        for advice in ("lower --threads", "--mmap on", "lower --ctx"):  # it ended at different places
+            self.assertIn(advice, told)
+        for done in endings:
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+            self.assertRegex(done.stderr, r"^reprise: [^\n]*out of memory[^\n]*\n$")
+            self.assertRegex(done.stderr, r"--ctx|smaller model|--threads")
+
+
+class Threads(RunTest):
+    def compute_threads(self, *arguments, prefix=()):
+        """Names of the notes, and how many threads worked on our nodes."""
+        trace = self.folder / "threads.json"
+        done = subprocess.run([*prefix, PROGRAM, "run", self.model, "-p", "hello", "--max-tokens", "4", "--ledger", f"trace={trace}",
+                               *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        events = json.loads(trace.read_text())["traceEvents"]
+        return done.stderr, len({event["tid"] for event in events} - {1})
+
+    def test_are_one_for_each_core_of_the_mask(self):
+        core = min(os.sched_getaffinity(0))
+        stderr, n = self.compute_threads("-v", prefix=["taskset", "-c", str(core)])
+        self.assertEqual(n, 1)
+        self.assertIn("1 compute threads; this process may use 1 cores", stderr)
+        stderr, n = self.compute_threads("--threads", "2", prefix=["taskset", "-c", str(core)])
+        self.assertEqual(n, 1)
+        self.assertIn("--threads 2: this process may use 1 core, more threads would be slower; 1 is started", stderr)
+
+
 class LongPrompts(RunTest):
     def test_are_refused_with_their_counts(self):
         stderr = self.run_model("-p", "x" * 3000, code=1).stderr

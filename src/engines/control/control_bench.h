@@ -12,7 +12,7 @@ namespace reprise {
 
 struct ControlBenchOptions {
   std::string model = "pusht-demo";  // path or name
-  int32_t n_threads = 0;             // 0: all cores
+  int32_t n_threads = 0;             // 0: all usable cores
   int32_t n_rounds = 9;
   std::vector<int32_t> batches = {1, 8, 32};  // robots of one call
   int32_t n_observations = 32;                // that action errors are taken on

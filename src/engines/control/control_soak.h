@@ -11,7 +11,7 @@ namespace reprise {
 
 struct ControlSoakOptions {
   std::string model = "pusht-demo";  // path or name
-  int32_t n_threads = 0;             // 0: all cores
+  int32_t n_threads = 0;             // 0: all usable cores
   double seconds = 600;              // of each loop
   double slice_s = 20;               // until the next one's turn
   double rate_hz = 10;

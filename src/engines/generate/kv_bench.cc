@@ -78,7 +78,7 @@ class KvBench {
     empty_.prefill(first, n_growth_, nullptr);
     empty_.keep();
     base_rss_ = resident_memory().now;
-    bandwidth_.emplace(backend);
+    bandwidth_.emplace();
     PeerOptions peer;
     peer.n_threads = backend.n_threads();
     peer.pool = backend.pool();
@@ -107,6 +107,7 @@ class KvBench {
   }
 
   const LibllamaPeer& peer() const { return *peers_.front(); }
+  const ReadBandwidth& bandwidth() const { return *bandwidth_; }
 
  private:
   struct Side {
@@ -213,7 +214,7 @@ class KvBench {
     const auto n_a_run = int64_t{KvBenchOptions::kWarmUp} + options_.n_decode;
     begin("decode", n_a_run * options_.n_runs * static_cast<int64_t>(sides_.size() + 1));
     for (int32_t i = 0; i < options_.n_runs; ++i) {
-      measured_.bandwidth.push_back(bandwidth_->measure());
+      measured_.bandwidth.push_back(bandwidth_->measure(backend_));
       backend_.rest();
       measured_.empty_s.push_back(decode_once(empty_).token_s);
       // Another side first in every run: what stands first after a pause may find the machine
@@ -344,6 +345,7 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
   report.bench = "kv";
   report.title = "KV cache: speed, memory and quality";
   report.machine = this_machine();
+  report.machine.read_buffer_bytes = bench.bandwidth().n_bytes();
   report.facts = {
       {"model", fmt::format("{} ({} weights)",
                             decoder.hparams().name.empty() ? path : decoder.hparams().name,
@@ -369,8 +371,9 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
           "libllama counts with the fastest of its settings, in decode and in prefill: flash "
           "attention on and off{}.",
           options.openmp_peer.empty() ? "" : ", each without and with OpenMP"),
-      ("The bound is the time of one token on an empty cache plus the reading of the kept K and V "
-       "at the bandwidth of a plain summing loop on the same threads."),
+      fmt::format("The bound is the time of one token on an empty cache plus the reading of the "
+                  "kept K and V at the bandwidth that the same threads reach {}.",
+                  bench.bandwidth().description()),
       fmt::format(
           "KL and the same most probable token: over the text's last {} tokens, read one by "
           "one behind the prompt. A text shorter than the context is repeated in front.",

@@ -59,7 +59,8 @@ void PromptAttention::keep_window(GraphArena& arena, ggml_tensor* q, const KvVie
                                   int32_t first_entry) {
   const int32_t n = shape_.n_window;
   window_q_.reset(ggml_backend_buft_alloc_buffer(arena.buffer_type(), q->nb[2] * n));
-  if (window_q_ == nullptr) throw Error("out of memory for the queries of the observation window");
+  if (window_q_ == nullptr)
+    throw Error("out of memory for the queries of the observation window; lower --ctx");
   ggml_tensor* kept = arena.view(window_q_.get(), ggml_backend_buffer_get_base(window_q_.get()),
                                  GGML_TYPE_F32, {q->ne[0], q->ne[1], n}, q->nb[1], q->nb[2]);
   ggml_tensor* last = ggml_view_3d(arena.ctx(), q, q->ne[0], q->ne[1], n, q->nb[1], q->nb[2],

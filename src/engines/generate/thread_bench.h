@@ -14,7 +14,7 @@ namespace reprise {
 
 struct ThreadBenchOptions {
   std::vector<int32_t> contexts = {128, 2048};  // prompt tokens, rising
-  std::vector<int32_t> thread_counts = {};      // rising; empty: 1, all cores, twice as many
+  std::vector<int32_t> thread_counts = {};      // rising; empty: machine_thread_counts()
   int32_t n_runs = 5;
   int32_t n_decode = 16;  // tokens of a decode run
 
@@ -22,11 +22,12 @@ struct ThreadBenchOptions {
   void check() const;
 };
 
-// The full cache and libllama (flash attention off) on each number of threads, at every context:
-// prefill and decode. All of them take turns, each on a pool of its own that sleeps in between.
-// Asking for twice the cores must not lose more than a tenth: oversubscribed_4_vs_2_threads, on two
-// cores, is the worst of our speeds on four threads over those on two. `on_turn` is told before
-// every turn and may throw to stop. Throws Error.
+// The full cache and libllama (flash attention off and on) on each number of threads, at every
+// context: prefill and decode. All of them take turns on pools that sleep in between. Twice as many
+// threads as cores must not lose more than a tenth; on two cores the ratios are
+// asked_for_4_vs_2_threads: the worst of our speeds when asked for four threads, of which two are
+// started, over those on two; and oversubscribed_4_vs_2_threads: the same with four started.
+// `on_turn` is told before every turn and may throw to stop. Throws Error.
 BenchReport bench_threads(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
                           std::span<const int32_t> text, const ThreadBenchOptions& options,
                           const std::function<void()>& on_turn);

@@ -111,7 +111,7 @@ TEST(Victim, EqualsAStableSort) {
         mean[i] += step.attention[h * step.n_slots + step.candidates[i]] / 4;
     }
     std::vector<float> pooled(n);
-    pool_average([&](size_t i) { return mean[i]; }, kDecodePool, pooled);
+    pool_average([&](size_t i) { return mean[i]; }, 5, pooled);
     for (const auto& [mode, scores] :
          {std::pair(KvDecode::kTova, &mean), std::pair(KvDecode::kCake, &pooled)}) {
       std::vector<size_t> want(n);
