@@ -45,7 +45,7 @@ def cells(row: dict, other: dict) -> list[str]:
     versus = ["-", "-"] if row is other else [f"+{gains} -{losses}", f"{mcnemar(losses, gains):.2g}"]
     return [f"`{row['span']}`", f"`{row['commit']}`", f"`{row['refresh']}`",
             f"{row['n_right']}: {percent(row['n_right'] / row['n'])} ({percent(low)}..{percent(high)})", *versus,
-            *[f"{task['n_right']}" for task in row["tasks"].values()], percent(row["right_lines_share"]),
+            *[f"{task['n_right']}" for task in row["tasks"].values()], percent(row["right_lines_share"]) if "right_lines_share" in row else "-",
             f"{row['token_forwards'] / row['n']:,.0f}",
             f"{row['n_full_passes'] / row['n']:.1f} + {row['n_partial_passes'] / row['n']:.1f}",
             f"{row['n_tokens'] / n_passes:.1f}", f"{row['mean_span']:.1f}", percent(row["forced_share"]),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws accuracy against cost from a report of `reprise eval dllm --json FILE`, as SVG.
 
-Usage: plot_dllm.py EVAL.json OUT.svg
+Usage: plot_dllm.py EVAL.json [MORE.json ...] OUT.svg
 
 A mark is a row of the report: the share of right answers with its 95 % interval against the
 token-forwards (rows computed, padding included) of one answer. Spans of fixed lengths are joined.

@@ -26,15 +26,19 @@ def free_place(places, box_of, taken, may_stand=lambda place, box: True):
 
 
 def main(usage, kind, list_name, missing, draw):
-    """Draws argv[1], a report of `reprise eval KIND` with something in `list_name`, into argv[2]."""
-    if len(sys.argv) != 3:
+    """Draws reports of `reprise eval KIND` with something in `list_name`, all arguments but the last, into the last one: the
+    first report with the lists of the others behind its own."""
+    if len(sys.argv) < 3:
         print(usage, file=sys.stderr)
         return 2
-    with open(sys.argv[1], encoding="utf-8") as file:
-        report = json.load(file)
-    if report.get("eval") != kind or not report.get(list_name):
-        print(f"{sys.argv[1]}: {missing}", file=sys.stderr)
-        return 1
-    with open(sys.argv[2], "w", encoding="utf-8") as out:
-        out.write(draw(report))
+    reports = []
+    for path in sys.argv[1:-1]:
+        with open(path, encoding="utf-8") as file:
+            reports.append(json.load(file))
+        if reports[-1].get("eval") != kind or not reports[-1].get(list_name):
+            print(f"{path}: {missing}", file=sys.stderr)
+            return 1
+    rows = [row for report in reports for row in report[list_name]]
+    with open(sys.argv[-1], "w", encoding="utf-8") as out:
+        out.write(draw(reports[0] | {list_name: rows}))
     return 0

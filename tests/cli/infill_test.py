@@ -280,7 +280,7 @@ class Refusals(InfillTest):
                             (["-p", RECORD, "--pad-canvas", "100"], "raise it, or lower --max-tokens"),
                             (["--infill", "-p", "a {{20}}", "--pad-canvas", "10"], "--pad-canvas 10: the text and what is to be"),
                             (["-p", RECORD, "--max-tokens", "400"],
-                             "--max-tokens 400: the prompt's 27 tokens leave 357 of the context of 384; ask for 357 at most"),
+                             "--max-tokens 400: the prompt's 29 tokens leave 355 of the context of 384; ask for 355 at most"),
                             (["-p", "x " * 400], "leaves nothing of the context of 384 for an answer; shorten it"),
                             (["--raw", "-p", "sort: <|mask|>"], "is the model's mask"),
                             (["-p", RECORD, "--span", "adablock:delimiters=0"], "is the model's mask"),
