@@ -48,7 +48,7 @@ KvType kv_type(const Options& options) { return value_of(kTypes, options.choice(
 OptionSpec kv_pool_option() {
   return odd_int_option(
       "pool", 5, 1, 15,
-      "neighbouring entries averaged in the ranking, and with decode=cake in every step");
+      "neighbouring entries averaged when a prompt is ranked; decode=cake averages 5 always");
 }
 
 std::vector<OptionSpec> kv_options(std::vector<OptionSpec> own) {

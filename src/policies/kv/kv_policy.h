@@ -33,7 +33,6 @@ struct KvPlan {
   bool needs_prompt_attention = false;  // attention of all queries, summed per key (prompt_sum)
   KvDecode decode = KvDecode::kGrow;
   int32_t decode_every = 1;  // steps from one replacement to the next
-  int32_t n_pool = 5;        // neighbouring candidates averaged by kCake and kCakeOfficial; odd
   // Entries, window included, that an average layer holds under the smallest budget. Never less
   // than one beside the window.
   int32_t n_least = 0;

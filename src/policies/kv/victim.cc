@@ -72,7 +72,7 @@ void choose_victims(KvDecode mode, const DecodeView& view, std::span<const float
   }
   if (mode == KvDecode::kCake || mode == KvDecode::kCakeOfficial) {
     scores = scratch.subspan(n, n);
-    pool_average([&](size_t i) { return raw[i]; }, view.n_pool, scores);
+    pool_average([&](size_t i) { return raw[i]; }, kDecodePool, scores);
   }
   lowest(scores, victims);
   for (int32_t& victim : victims) victim = view.candidates[victim];
