@@ -78,7 +78,7 @@ int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
       const size_t n_candidates =
           std::max(0, static_cast<int32_t>(head.order.size()) - plan_.n_window);
       const DecodeView view{rows.subspan(n_values * g, n_values), kv.count(il), n_group,
-                            std::span(head.order).first(n_candidates), plan_.n_pool};
+                            std::span(head.order).first(n_candidates)};
       if (plan_.decode == KvDecode::kEma) {
         add_attention(view, scratch_, std::span(head.sums).first(kv.count(il)));
       }

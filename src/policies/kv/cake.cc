@@ -78,7 +78,6 @@ CakeConfig cake_config(const Options& o) {
 
 CakeKv::CakeKv(const KvPlan& plan, const CakeConfig& config) : plan_(plan), config_(config) {
   plan_.needs_window_stats = true;
-  plan_.n_pool = config.indicator.n_pool;
 }
 
 double CakeKv::preference(const KvLayerView& layer) const {

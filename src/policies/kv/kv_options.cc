@@ -52,7 +52,7 @@ std::string_view kv_type_name(KvType type) {
 OptionSpec kv_pool_option() {
   return odd_int_option(
       "pool", 5, 1, 15,
-      "neighbouring entries averaged in the ranking, and with decode=cake in every step");
+      "neighbouring entries averaged when a prompt is ranked; decode=cake averages 5 always");
 }
 
 std::vector<OptionSpec> kv_options(std::vector<OptionSpec> own) {

@@ -74,13 +74,6 @@ TEST(KvOptions, ATurnOfItsOwnHasNoBudgetInBytes) {
   EXPECT_THROW(plan_of("turns=each,budget=1MiB"), Error);
 }
 
-TEST(KvOptions, PoolReachesTheReplacementToo) {
-  EXPECT_EQ(make_kv_policy("cake:pool=1")->plan().n_pool, 1);
-  EXPECT_EQ(make_kv_policy("snapkv:pool=7")->plan().n_pool, 7);
-  EXPECT_EQ(make_kv_policy("pyramid:pool=3")->plan().n_pool, 3);
-  EXPECT_EQ(make_kv_policy("streaming")->plan().n_pool, 5);  // CAKE's
-}
-
 TEST(KvOptions, EveryEvictingPolicyRefusesTheSame) {
   for (const PolicyEntry* entry : all_policies()) {
     if (entry->kind() != "kv" || entry->name == "kv/full") continue;

@@ -34,7 +34,6 @@ struct KvPlan {
   bool cascades = true;  // cut what is held after every layer, or after the last one alone
   KvDecode decode = KvDecode::kGrow;
   int32_t decode_every = 1;  // steps from one replacement to the next
-  int32_t n_pool = 5;        // neighbouring candidates averaged by kCake and kCakeOfficial; odd
   // Entries, window included, that an average layer holds under the smallest budget. Never less
   // than one beside the window.
   int32_t n_least = 0;

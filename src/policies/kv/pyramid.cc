@@ -7,7 +7,6 @@ namespace reprise {
 PyramidKv::PyramidKv(const KvPlan& plan, int32_t n_pool, double beta)
     : plan_(plan), n_pool_(n_pool), beta_(beta) {
   plan_.needs_window_stats = true;
-  plan_.n_pool = n_pool;
 }
 
 void PyramidKv::score(const KvLayerView& layer, std::span<float> scores) const {

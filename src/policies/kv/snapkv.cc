@@ -6,7 +6,6 @@ namespace reprise {
 
 SnapKv::SnapKv(const KvPlan& plan, int32_t n_pool) : plan_(plan), n_pool_(n_pool) {
   plan_.needs_window_stats = true;
-  plan_.n_pool = n_pool;
 }
 
 void SnapKv::score(const KvLayerView& layer, std::span<float> scores) const {

@@ -33,25 +33,25 @@ void group_means(const DecodeView& view, std::span<float> means) {
   }
 }
 
-// out[n] = sum of values[n + u] over |u| <= n_pool / 2, terms beyond the ends counting as 0:
+// out[n] = sum of values[n + u] over |u| <= kDecodePool / 2, terms beyond the ends counting as 0:
 // the average over neighbours (pooling.h) without the division, which changes no order.
-void neighbour_sums(std::span<const float> values, int32_t n_pool, std::span<float> out) {
-  const auto n_half = static_cast<size_t>(n_pool / 2);
+void neighbour_sums(std::span<const float> values, std::span<float> out) {
+  constexpr size_t kHalf = kDecodePool / 2;
   const size_t n_values = values.size();
   const auto sum_at = [&](size_t n) {
     float sum = 0;
-    for (size_t i = n - std::min(n, n_half); i < std::min(n + n_half + 1, n_values); ++i)
+    for (size_t i = n - std::min(n, kHalf); i < std::min(n + kHalf + 1, n_values); ++i)
       sum += values[i];
     out[n] = sum;
   };
   size_t n = 0;
-  for (; n < std::min(n_half, n_values); ++n) sum_at(n);
+  for (; n < std::min(kHalf, n_values); ++n) sum_at(n);
   std::array<float, kLanes> sums;
-  while (n + n_half < n_values) {
-    const size_t n_lanes = std::min(kLanes, n_values - n_half - n);
+  while (n + kHalf < n_values) {
+    const size_t n_lanes = std::min(kLanes, n_values - kHalf - n);
     sums.fill(0);
-    for (size_t u = 0; u < 2 * n_half + 1; ++u) {
-      const float* from = values.data() + n - n_half + u;
+    for (size_t u = 0; u < kDecodePool; ++u) {
+      const float* from = values.data() + n - kHalf + u;
       for (size_t i = 0; i < n_lanes; ++i) sums[i] += from[i];
     }
     std::copy_n(sums.data(), n_lanes, out.data() + n);
@@ -148,7 +148,7 @@ void choose_victims(KvDecode mode, const DecodeView& view, std::span<const float
   }
   if (mode == KvDecode::kCake || mode == KvDecode::kCakeOfficial) {
     scores = scratch.subspan(n, n);
-    neighbour_sums(raw, view.n_pool, scores);
+    neighbour_sums(raw, scores);
   }
   lowest(scores, victims);
   for (int32_t& victim : victims) victim = view.candidates[victim];

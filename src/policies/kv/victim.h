@@ -7,6 +7,9 @@
 
 namespace reprise {
 
+// Width of the average over neighbouring candidates in the modes kCake and kCakeOfficial.
+constexpr int32_t kDecodePool = 5;
+
 // What one KV head saw in one step of decoding.
 struct DecodeView {
   // Softmax of the step over all n_slots held entries, the new one included: [n_slots, n_group],
@@ -18,7 +21,6 @@ struct DecodeView {
   // wants the prefill's ranking, then the generated entries as they left the window; the other
   // modes want position order.
   std::span<const int32_t> candidates;
-  int32_t n_pool = 5;  // neighbouring candidates averaged by kCake and kCakeOfficial; odd
 };
 
 // Adds the step to the running sums of kEma, one per slot: s <- 0.98 s + mean attention over the

@@ -111,7 +111,7 @@ TEST(Victim, EqualsAStableSort) {
         mean[i] += step.attention[h * step.n_slots + step.candidates[i]] / 4;
     }
     std::vector<float> pooled(n);
-    pool_average([&](size_t i) { return mean[i]; }, 5, pooled);
+    pool_average([&](size_t i) { return mean[i]; }, kDecodePool, pooled);
     for (const auto& [mode, scores] :
          {std::pair(KvDecode::kTova, &mean), std::pair(KvDecode::kCake, &pooled)}) {
       std::vector<size_t> want(n);
@@ -125,20 +125,6 @@ TEST(Victim, EqualsAStableSort) {
         }
       }
     }
-  }
-}
-
-TEST(Victim, PoolsOverAsManyNeighboursAsThePlanSays) {
-  for (const KvDecode mode : {KvDecode::kCake, KvDecode::kCakeOfficial}) {
-    std::vector<float> scratch(victim_scratch(kStep.candidates.size()));
-    std::vector<int32_t> out(6);
-    DecodeView view = kStep.view();
-    view.n_pool = 1;
-    choose_victims(mode, view, {}, scratch, out);
-    EXPECT_EQ(out, kStep.victims(KvDecode::kTova, 6));
-    view.n_pool = 3;  // means .2 .1 .1 .05 .2 .35: sums .3 .4 .25 .35 .6 .55
-    choose_victims(mode, view, {}, scratch, out);
-    EXPECT_THAT(out, ElementsAre(3, 0, 4, 2, 7, 6));
   }
 }
 
