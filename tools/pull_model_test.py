@@ -160,7 +160,7 @@ class PullModel(unittest.TestCase):
     def test_ctrl_c_leaves_nothing_half_written(self):
         code, stderr = self.interrupt(signal.SIGINT)
         self.assertEqual((code, self.names()), (130, []))
-        self.assertEqual(stderr.splitlines()[-1], "reprise: interrupted; pull again to go on, whole parts are kept")
+        self.assertEqual(stderr.splitlines()[-1], "reprise: interrupted; pull again to go on where it stopped")
 
     def test_sigterm_leaves_nothing_half_written(self):
         self.assertEqual((self.interrupt(signal.SIGTERM)[0], self.names()), (128 + signal.SIGTERM, []))
