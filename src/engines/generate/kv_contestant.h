@@ -46,7 +46,8 @@ class KvContestant {
   virtual int64_t peak_kv_bytes() = 0;
   // Of the last prefill's time; 0 where nothing is decided.
   virtual double policy_share() { return 0; }
-  // What the peak should be by the formula of CAKE; 0 where it says nothing (spec 2.6).
+  // What the peak should be: what was kept, one layer's prompt whole, 12 bytes a KV head and prompt
+  // token, and one page of each KV head; 0 without a cascade. Source: spec 2.6, 6.2.
   virtual int64_t peak_formula_bytes() { return 0; }
 };
 
