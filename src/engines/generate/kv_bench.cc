@@ -19,11 +19,14 @@ namespace reprise {
 namespace {
 
 std::vector<std::string> policy_texts(const KvBenchOptions& options) {
+  constexpr std::string_view kOfEachKind[] = {"cake", "snapkv", "random"};
   std::vector<std::string> texts = {"full"};
-  std::vector<const char*> names = {"cake", "snapkv"};
-  if (options.has_all_policies) names.insert(names.end(), {"pyramid", "streaming", "h2o", "tova"});
-  names.push_back("random");
-  for (const char* name : names) texts.push_back(fmt::format("{}:budget={}", name, options.budget));
+  for (const PolicyEntry* entry : kv_policies_with_budget()) {
+    const bool is_quick =
+        std::ranges::find(kOfEachKind, entry->bare_name()) != std::end(kOfEachKind);
+    if (options.has_all_policies || is_quick)
+      texts.push_back(fmt::format("{}:budget={}", entry->bare_name(), options.budget));
+  }
   texts.emplace_back("full:type=q8_0");
   if (options.has_all_policies) texts.emplace_back("full:type=q4_0");
   texts.insert(texts.end(), options.more_policies.begin(), options.more_policies.end());
@@ -374,8 +377,9 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
           "KL and the same most probable token: over the text's last {} tokens, read one by "
           "one behind the prompt. A text shorter than the context is repeated in front.",
           options.n_continuation),
-      ("peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill over (B + "
-       "w L + S) entries, 12 bytes a head and prompt token, and one page a head. peak_rss_vs_full "
+      ("peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill (K, V, "
+       "positions, staging, statistics, scores, order) over (B + w L + S) entries with their "
+       "positions, 12 bytes a KV head and prompt token, and one page a KV head. peak_rss_vs_full "
        "is full's peak of resident memory over cake's.")};
   return report;
 }
