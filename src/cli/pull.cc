@@ -43,6 +43,7 @@ void pull(const PullFlags& flags) {
   std::vector<std::string> arguments = {"python3", script_path(), "--folder", data_model_folder()};
   if (flags.accepts_terms) arguments.emplace_back("--accept-terms");
   if (!spdlog::should_log(spdlog::level::info)) arguments.emplace_back("--quiet");
+  if (spdlog::should_log(spdlog::level::debug)) arguments.emplace_back("--verbose");
   arguments.push_back(model.entry);
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);

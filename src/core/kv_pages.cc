@@ -6,18 +6,17 @@
 namespace reprise {
 
 KvPages::Page::Page(const KvShape& shape, int32_t n_entries, KvMemory& memory)
-    : rows(new std::byte[2 * shape.row_bytes() * n_entries]),
-      slots(new int32_t[n_entries]),
+    : bytes(new std::byte[(sizeof(int32_t) + 2 * shape.row_bytes()) * n_entries]),
       n(n_entries),
-      counted(memory, static_cast<int64_t>(2 * shape.row_bytes() + sizeof(int32_t)) * n_entries) {}
+      counted(memory, static_cast<int64_t>(sizeof(int32_t) + 2 * shape.row_bytes()) * n_entries) {}
 
 KvPages::KvPages(const KvShape& shape, KvMemory& memory)
     : shape_(shape), memory_(memory), ranked_(shape.n_head_kv) {}
 
 void KvPages::fill(Page& page, int32_t g, const KvBlock& from,
                    std::span<const int32_t> slots) const {
-  from.gather(g, slots, page.rows.get(), page.rows.get() + shape_.row_bytes() * page.n);
-  std::copy(slots.begin(), slots.end(), page.slots.get());
+  from.gather(g, slots, page.k_rows(), page.v_rows(shape_));
+  std::copy(slots.begin(), slots.end(), page.slots());
 }
 
 void KvPages::store(int32_t g, const KvBlock& from, std::span<const int32_t> order,
@@ -43,10 +42,9 @@ void KvPages::truncate(int32_t n) {
 
 void KvPages::copy_to(int32_t g, KvBlock& to, int32_t first, std::span<int32_t> from_slots) const {
   assert(static_cast<int32_t>(from_slots.size()) == count());
-  const size_t row = shape_.row_bytes();
   const auto copy_page = [&](const Page& page, int32_t at, int32_t n) {
-    to.scatter(g, first + at, n, page.rows.get(), page.rows.get() + row * page.n);
-    std::copy_n(page.slots.get(), n, from_slots.begin() + at);
+    to.scatter(g, first + at, n, page.k_rows(), page.v_rows(shape_));
+    std::copy_n(page.slots(), n, from_slots.begin() + at);
   };
   for (int32_t at = 0; at < n_ranked_; at += kPageEntries) {
     copy_page(ranked_[g][at / kPageEntries], at, std::min(kPageEntries, n_ranked_ - at));

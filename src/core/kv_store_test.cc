@@ -106,13 +106,16 @@ TEST(KvStore, AdoptsPagesBehindHeldEntries) {
     std::reverse(order.begin(), order.end());
     pages.store(g, staging, order, std::vector<int32_t>{298, 299});
   }
-  const int64_t page_bytes = (2 * kShape.row_bytes() + 4) * KvPages::kPageEntries;
-  const int64_t window_bytes = (2 * kShape.row_bytes() + 4) * 2;
-  EXPECT_EQ(kv.memory().current() - before, 2 * (4 * page_bytes + window_bytes));
+  const auto bytes_of = [](int32_t n_ranked) {  // in whole pages, with two of the window, two heads
+    constexpr int32_t kPage = KvPages::kPageEntries;
+    const int64_t n_entries = (n_ranked + kPage - 1) / kPage * kPage + 2;
+    return static_cast<int64_t>(2 * kShape.row_bytes() + 4) * n_entries * 2;
+  };
+  EXPECT_EQ(kv.memory().current() - before, bytes_of(200));
   pages.truncate(65);
-  EXPECT_EQ(kv.memory().current() - before, 2 * (2 * page_bytes + window_bytes));
+  EXPECT_EQ(kv.memory().current() - before, bytes_of(65));
   pages.truncate(3);
-  EXPECT_EQ(kv.memory().current() - before, 2 * (page_bytes + window_bytes));
+  EXPECT_EQ(kv.memory().current() - before, bytes_of(3));
   kv.adopt(0, std::move(pages), 10, 6);
   EXPECT_EQ(kv.count(0), 7);
   EXPECT_GE(kv.capacity(0), 13);

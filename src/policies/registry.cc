@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "core/did_you_mean.h"
@@ -87,7 +88,19 @@ std::unique_ptr<Interface> make_policy(std::string_view kind, std::string_view s
 
 }  // namespace
 
+bool PolicyEntry::has_option(std::string_view option) const {
+  return std::ranges::find(options, option, &OptionSpec::name) != options.end();
+}
+
 std::span<const PolicyEntry* const> all_policies() { return kAll; }
+
+std::vector<const PolicyEntry*> kv_policies_with_budget() {
+  std::vector<const PolicyEntry*> found;
+  std::ranges::copy_if(kAll, std::back_inserter(found), [](const PolicyEntry* entry) {
+    return entry->kind() == "kv" && entry->has_option("budget");
+  });
+  return found;
+}
 
 const PolicyEntry& find_policy(std::string_view name) { return find_policy(name, kAll); }
 

@@ -28,10 +28,14 @@ struct PolicyEntry {
 
   std::string_view kind() const { return name.substr(0, name.find('/')); }
   std::string_view bare_name() const { return name.substr(name.find('/') + 1); }
+  bool has_option(std::string_view option) const;
 };
 
 // Every policy, in the order in which they are listed.
 std::span<const PolicyEntry* const> all_policies();
+
+// The KV policies that hold a budget, in that order.
+std::vector<const PolicyEntry*> kv_policies_with_budget();
 
 // The entry called "kv/cake", or "cake" where only one kind has it. Throws Error with the nearest
 // name, or with the kinds that have it.

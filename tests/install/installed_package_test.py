@@ -39,7 +39,7 @@ class InstalledPackage(unittest.TestCase):
     def test_holds_what_a_user_needs(self):
         self.assertLessEqual(
             {"bin/reprise", "share/man/man1/reprise.1", "share/bash-completion/completions/reprise",
-             "share/reprise/pull_model.py", "share/reprise/models/recall/recall.gguf",
+             "share/reprise/pull_model.py", "share/reprise/pip_download.py", "share/reprise/models/recall/recall.gguf",
              "share/reprise/models/dllm/dllm-demo.Q8_0.gguf", "include/reprise/generate.h"}, self.installed())
 
     def test_holds_nothing_of_others(self):

@@ -191,9 +191,13 @@ TEST_P(CakeSequenceOfPolicy, RestoredStateContinuesBitwise) {
   }
 }
 
+std::vector<std::string> names_of_evicting_policies() {
+  std::vector<std::string> names;
+  for (const PolicyEntry* entry : kv_policies_with_budget()) names.emplace_back(entry->bare_name());
+  return names;
+}
 INSTANTIATE_TEST_SUITE_P(Policies, CakeSequenceOfPolicy,
-                         ::testing::Values("cake", "snapkv", "pyramid", "streaming", "h2o", "tova",
-                                           "random"),
+                         ::testing::ValuesIn(names_of_evicting_policies()),
                          [](const auto& info) { return info.param; });
 
 // Theorem 1 of CAKE: cutting layer by layer keeps what one eviction with the final split would.

@@ -74,10 +74,12 @@ class Cascade {
       staged_shape_ = state.kv.shape(il).kv;
     }
     staging_.emplace(staged_shape_, n_held + n_tokens_, state.kv.memory());
-    // Scores and ranks of one layer.
+    // Of one layer, for every candidate: the window's mean, variance and last row, the sum over all
+    // queries where it is wanted, and the score, in every head; the order of the head being ranked.
     const int32_t n_most = std::ranges::max(n_candidates_);
-    scratch_.emplace(state.kv.memory(), static_cast<int64_t>(sizeof(float) + sizeof(int32_t)) *
-                                            staged_shape_.n_head_kv * n_most);
+    const int64_t n_numbers =
+        (plan_.needs_prompt_attention ? 5 : 4) * int64_t{staged_shape_.n_head_kv} + 1;
+    scratch_.emplace(state.kv.memory(), int64_t{sizeof(float)} * n_numbers * n_most);
     scores_.resize(static_cast<size_t>(n_most) * staged_shape_.n_head_kv);
     order_.resize(n_most);
   }

@@ -20,11 +20,14 @@ namespace reprise {
 namespace {
 
 std::vector<std::string> policy_texts(const KvBenchOptions& options) {
+  constexpr std::string_view kOfEachKind[] = {"cake", "snapkv", "random"};
   std::vector<std::string> texts = {"full"};
-  std::vector<const char*> names = {"cake", "snapkv"};
-  if (options.has_all_policies) names.insert(names.end(), {"pyramid", "streaming", "h2o", "tova"});
-  names.push_back("random");
-  for (const char* name : names) texts.push_back(fmt::format("{}:budget={}", name, options.budget));
+  for (const PolicyEntry* entry : kv_policies_with_budget()) {
+    const bool is_quick =
+        std::ranges::find(kOfEachKind, entry->bare_name()) != std::end(kOfEachKind);
+    if (options.has_all_policies || is_quick)
+      texts.push_back(fmt::format("{}:budget={}", entry->bare_name(), options.budget));
+  }
   if (options.has_all_policies) {  // what replacing entries costs, and what the cascade saves
     const KvRatioSubjects of_cake = KvRatioSubjects::of_budget(options.budget);
     texts.insert(texts.end(), {of_cake.replacing, of_cake.replacing_tova, of_cake.no_cascade});
@@ -378,8 +381,9 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
           "KL and the same most probable token: over the text's last {} tokens, read one by "
           "one behind the prompt. A text shorter than the context is repeated in front.",
           options.n_continuation),
-      ("peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill over (B + "
-       "w L + S) entries, 12 bytes a head and prompt token, and one page a head. peak_rss_vs_full "
+      ("peak_kv_bytes_vs_formula: what the KV allocator held at most during the prefill (K, V, "
+       "positions, staging, statistics, scores, order) over (B + w L + S) entries with their "
+       "positions, 12 bytes a KV head and prompt token, and one page a KV head. peak_rss_vs_full "
        "is full's peak of resident memory over cake's."),
       ("libllama's memory is that of a context made for this prompt and its continuation alone, by "
        "its sizes (K and V in F16, room in steps of 256 tokens); one made for the longest context "

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "policies/registry.h"
 #include "support/tiny_model.h"
 
 namespace reprise {
@@ -59,7 +60,9 @@ TEST_F(KvBenchTest, RunsEverySideAtEveryContext) {
   };
   const BenchReport report = run(events);
   EXPECT_EQ(n_parts, 6);  // prefill, quality and decode at two contexts
-  ASSERT_EQ(report.rows.size(), 32U);
+  // full, full in q8_0 and q4_0, two that replace, one without a cascade, the one more, libllama
+  // with and without flash
+  ASSERT_EQ(report.rows.size(), 2 * (kv_policies_with_budget().size() + 9));
   for (const BenchRow& row : report.rows) {
     EXPECT_GT(row.value("decode_tok_s")->median, 0) << row.subject;
     EXPECT_EQ(row.value("decode_tok_s")->n_runs, 2) << row.subject;

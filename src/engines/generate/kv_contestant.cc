@@ -69,18 +69,18 @@ int64_t ReprisePolicy::peak_formula_bytes() {
   const KvStore& kv = sequence_->kv();
   int64_t n_bytes = 0;
   int64_t layer_bytes = 0;  // of the one that is whole for a while
+  int64_t page_bytes = 0;
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     const KvLayerShape& shape = kv.shape(il);
     if (!shape.is_eligible()) {
       n_bytes += shape.entry_bytes() * (shape.n_swa + KvStore::kMaxPass);
       continue;
     }
-    // What was kept, and a page a head.
-    n_bytes += shape.kv.entry_bytes() * (report.kept[il] + KvPages::kPageEntries);
-    // All of the prompt in staging, with score and order of every candidate.
-    layer_bytes = (shape.kv.entry_bytes() + 12 * shape.kv.n_head_kv) * report.n_tokens;
+    n_bytes += shape.entry_bytes() * report.kept[il];
+    layer_bytes = (shape.entry_bytes() + 12 * shape.kv.n_head_kv) * report.n_tokens;
+    page_bytes = shape.entry_bytes() * KvPages::kPageEntries;
   }
-  return n_bytes + layer_bytes;
+  return n_bytes + layer_bytes + page_bytes;
 }
 
 int64_t LibllamaCache::n_bytes(int32_t n_tokens) const {

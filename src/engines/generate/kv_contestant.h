@@ -48,7 +48,8 @@ class KvContestant {
   virtual double policy_share() { return 0; }
   // Seconds spent on replacing entries while decoding, so far; 0 where none is replaced.
   virtual double decode_policy_s() { return 0; }
-  // What the peak should be by the formula of CAKE; 0 where it says nothing (spec 2.6).
+  // What the peak should be: what was kept, one layer's prompt whole, 12 bytes a KV head and prompt
+  // token, and one page of each KV head; 0 without a cascade. Source: spec 2.6, 6.2.
   virtual int64_t peak_formula_bytes() { return 0; }
 };
 

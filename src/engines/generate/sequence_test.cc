@@ -496,21 +496,49 @@ TEST_F(SequenceTest, BudgetInBytesCountsEverything) {
   EXPECT_EQ(small.n_past(), 0);
 }
 
+// The peak comes when a layer has just been ranked: its prompt still stands in staging, its
+// statistics, scores and order beside it, and every layer so far holds its share in pages.
 TEST_F(SequenceTest, PeakFollowsTheFormula) {
-  load({.n_layer = 12});
+  constexpr int32_t kLayers = 12;
   constexpr int32_t kPrompt = 1500;
   constexpr int32_t kWindow = 16;
   constexpr int32_t kBudget = 200;
+  constexpr int32_t kCandidates = kPrompt - kWindow;
+  constexpr int32_t kPage = KvPages::kPageEntries;
+  load({.n_layer = kLayers});
   Sequence evicting = sequence(entries(kBudget, kWindow), scattered);
   evicting.prefill(tokens(kPrompt), {});
-  const KvShape& kv = evicting.kv().shape(0).kv;
-  const int64_t n_entries = int64_t{kBudget} * 12 + kPrompt;
-  const int64_t page_a_head = int64_t{KvPages::kPageEntries} * kv.entry_bytes() * 12;
-  const double formula =
-      static_cast<double>(n_entries * kv.entry_bytes() + 12 * kv.n_head_kv * kPrompt + page_a_head);
-  const auto peak = static_cast<double>(evicting.last_prefill().peak_kv_bytes);
-  EXPECT_LT(peak / formula, 1.02);
-  EXPECT_GT(peak / formula, 0.75);
+  const KvLayerShape& shape = evicting.kv().shape(0);
+  const int64_t n_head_kv = shape.kv.n_head_kv;
+
+  int64_t most_entries = 0;  // in pages, over all layers
+  std::vector<int32_t> held;
+  for (int32_t n_known = 1; n_known <= kLayers; ++n_known) {
+    const std::vector<double> equal(n_known, 1);
+    const std::vector<int32_t> shares =
+        split_uniform({equal, int64_t{kBudget - kWindow} * kLayers, kCandidates, kLayers});
+    held.push_back(kCandidates);
+    int64_t n_entries = 0;
+    for (int32_t il = 0; il < n_known; ++il) {
+      held[il] = std::min(held[il], shares[il]);
+      n_entries += (held[il] + kPage - 1) / kPage * kPage + kWindow;
+    }
+    most_entries = std::max(most_entries, n_entries);
+  }
+  // Mean, variance, last row and score in every head; the order of one.
+  const int64_t number_bytes = 4 * (4 * n_head_kv + 1) * kCandidates;
+  const int64_t staging_bytes = shape.kv.entry_bytes() * kPrompt;
+  const int64_t peak = evicting.last_prefill().peak_kv_bytes;
+  EXPECT_EQ(peak, shape.entry_bytes() * most_entries + staging_bytes + number_bytes);
+
+  // Against (B + w L + S) entries, 12 B a head and token, and a page a head: each layer's heads end
+  // in a page that is not full, which the formula has once; numbers take 4 B a head and a 4 B order
+  // more, and staging has no positions.
+  const int64_t page_bytes = shape.entry_bytes() * kPage;
+  const int64_t formula =
+      shape.entry_bytes() * (kBudget * kLayers + kPrompt) + 12 * n_head_kv * kPrompt + page_bytes;
+  EXPECT_LE(peak, formula + (kLayers - 1) * page_bytes + 4 * kPrompt);
+  EXPECT_GE(peak, formula - page_bytes - 4 * n_head_kv * kPrompt);
 }
 
 TEST_F(SequenceTest, RefusesBadPrompts) {
