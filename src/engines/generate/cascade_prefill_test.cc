@@ -44,7 +44,7 @@ class CascadePrefill : public ::testing::Test {
 TEST_F(CascadePrefill, WithoutACascadeTheSameIsKeptAndThePeakIsAllLayers) {
   constexpr int32_t kPrompt = 400;
   for (const char* arch : {"llama", "gemma3"}) {
-    load({.arch = arch, .n_layer = 13});
+    load({.arch = arch, .n_layer = 13, .n_embd_head = 32});
     for (const char* more : {"", ",split=uniform", ",split=pyramid,type=q8_0", ",sink=4,min=3"}) {
       const std::string spec = std::string("cake:budget=50,window=8") + more;
       Sequence on = sequence(spec);

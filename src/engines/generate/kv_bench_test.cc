@@ -106,8 +106,12 @@ TEST_F(KvBenchTest, RunsEverySideAtEveryContext) {
     EXPECT_TRUE(keys.contains(key)) << key;
   }
   for (const BenchRatio& ratio : report.ratios) {
-    if (ratio.key == "barrier_share_of_decode") EXPECT_EQ(ratio.value.n_runs, 5);
-    if (ratio.key == "peak_kv_without_vs_with_cascade") EXPECT_GT(ratio.value.median, 1);
+    if (ratio.key == "barrier_share_of_decode") {
+      EXPECT_EQ(ratio.value.n_runs, 5);
+    }
+    if (ratio.key == "peak_kv_without_vs_with_cascade") {
+      EXPECT_GT(ratio.value.median, 1);
+    }
   }
 }
 
