@@ -58,7 +58,8 @@ void calibrate(const CalibrateFlags& flags) {
       checked_flag([&] { return SamplerSpec::parse(flags.sampler, model->noise); });
   // Before the work, so that it is not done in vain.
   if (!flags.output.empty()) check_output_path("-o", flags.output);
-  const std::string path = flags.output.empty() ? calibration_place(model->path) : flags.output;
+  const std::string path =
+      flags.output.empty() ? calibration_place(model->path, sampler.text()) : flags.output;
   const Backend backend = flags.policy.backend();
   DiffusionPolicy policy(model, backend, sampler,
                          full_schedule(model->hparams, ActionSampler(sampler, model->noise)));

@@ -11,7 +11,7 @@ std::string own_policy_name(std::string_view name) {
   constexpr std::string_view kNormaliser = "normalizer.params_dict.";
   if (name.starts_with(kModel)) return std::string(name.substr(kModel.size()));
   if (!name.starts_with(kNormaliser)) return std::string(name);
-  const std::string own = fmt::format("norm.{}", name.substr(kNormaliser.size()));
+  std::string own = fmt::format("norm.{}", name.substr(kNormaliser.size()));
   constexpr std::string_view kStatistics = ".input_stats.";
   const size_t at = own.find(kStatistics);
   if (at == std::string::npos) return own;
