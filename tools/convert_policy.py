@@ -2,7 +2,7 @@
 """Converts a transformer policy of Diffusion Policy (robot control) to GGUF.
 
     convert_policy.py CHECKPOINT OUT.gguf [--type f16] [--name TEXT] [--env pusht] [--control-hz 10] [--observation TEXT]
-    convert_policy.py latest.ckpt OUT.gguf --trust
+    convert_policy.py latest.ckpt OUT.gguf --trust --env pusht
 
 CHECKPOINT is a safetensors file with the names of the reference's state dict ('model.' and 'normalizer.params_dict.') and
 the sizes in its metadata (at least n_head and n_action_steps, of an encoder n_obs_steps, too), or the reference's own .ckpt. A .ckpt is a Python pickle:
@@ -14,9 +14,12 @@ reading it EXECUTES CODE FROM THE FILE. Do that only with files of people you tr
 Matrices of the layers and of the condition encoder take --type, the other tensors F16 where --type f16 or q8_0 loses
 nothing by it, else F32.
 
+Read past: masks, `_dummy_variable` of every module, mean and std of the normaliser's data. A configuration's value may point to
+another one by its name, as in `${n_action_steps}`.
+
 Refused, with the reason: forms other than the decoder with time and observations as conditions and n_cond_layers = 0, and
 the encoder without any conditions; missing, misshapen or unknown tensors, values that are no finite numbers, a normaliser that cannot be undone, other noise
-schedules than squaredcos_cap_v2, predictions other than epsilon and sample.
+schedules than squaredcos_cap_v2, predictions other than epsilon and sample, policies trained with pred_action_steps_only.
 """
 
 import argparse
@@ -32,7 +35,7 @@ except ImportError as missing:
 import policy_checkpoint
 import safetensors_file
 import torch_checkpoint
-from policy_checkpoint import IGNORED, Noise, Policy, PolicyError
+from policy_checkpoint import Noise, Policy, PolicyError
 from whole_file import whole_file
 
 Kind = gguf.GGMLQuantizationType
@@ -50,8 +53,8 @@ def integer(path: pathlib.Path, metadata: dict[str, str], key: str, given: int |
         raise PolicyError(f"{path}: '{key}' of the metadata is {metadata[key]!r}, expected an integer") from None
 
 
-def boolean(path: pathlib.Path, metadata: dict[str, str], key: str) -> bool:
-    text = metadata.get(key, "true").lower()
+def boolean(path: pathlib.Path, metadata: dict[str, str], key: str, default: str = "true") -> bool:
+    text = metadata.get(key, default).lower()
     if text not in ("true", "false"):
         raise PolicyError(f"{path}: '{key}' of the metadata is {text!r}, expected true or false")
     return text == "true"
@@ -61,11 +64,10 @@ def read_safetensors(path: pathlib.Path, n_head: int | None, n_action_steps: int
                      n_obs_steps: int | None = None) -> Policy:
     found = safetensors_file.read_files([path])
     metadata = safetensors_file.read_metadata(path)
-    tensors = {policy_checkpoint.own_name(name): tensor.values() for name, tensor in found.items()}
-    tensors = {name: values for name, values in tensors.items() if name not in IGNORED}
-    if len(tensors) < len([name for name in found if policy_checkpoint.own_name(name) not in IGNORED]):
-        raise PolicyError(f"{path}: a tensor is there with and without 'model.'; save one")
+    own = policy_checkpoint.own_tensors(path, found)
+    tensors = {name: tensor.values() for name, tensor in own.items()}
     shapes = {name: values.shape for name, values in tensors.items()}
+    policy_checkpoint.check_slice(path, boolean(path, metadata, "pred_action_steps_only", "false"))
     if policy_checkpoint.is_encoder_only(shapes):
         n_obs_steps = integer(path, metadata, "n_obs_steps", n_obs_steps)
     sizes = policy_checkpoint.sizes_of(path, shapes, integer(path, metadata, "n_head", n_head),

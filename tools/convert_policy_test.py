@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tests of convert_policy.py on the tiny random policy of the golden data. Skipped (77) without numpy and gguf."""
 
+import copy
 import pathlib
 import pickle
 import subprocess
@@ -135,6 +136,7 @@ class ConvertPolicy(unittest.TestCase):
     def test_refuses_metadata(self):
         cases = [("n_head", None, "--n-head"), ("n_head", "5", "n_head 5"), ("n_head", "x", "'x'"), ("n_head", "0", "n_head is 0"),
                  ("n_action_steps", None, "--n-action-steps"), ("n_action_steps", "5", "beyond the horizon"),
+                 ("n_action_steps", "6", "pred_action_steps_only"), ("pred_action_steps_only", "True", "pred_action_steps_only"),
                  ("n_layer", "3", "n_layer = 3"), ("beta_schedule", "linear", "'linear'"),
                  ("prediction_type", "v_prediction", "v_prediction"), ("variance_type", "learned", "learned"),
                  ("num_train_timesteps", "0", "0 training timesteps"), ("clip_sample", "maybe", "true or false")]
@@ -148,33 +150,102 @@ class ConvertPolicy(unittest.TestCase):
         self.tensors["model.decoder.layers.0.linear1.weight"][0, 0] = 70000
         self.assert_refused("linear1.weight", "65504", kind="f16")
 
-    @unittest.skipIf(torch is None, "torch and dill are not installed")
-    def test_reads_the_references_checkpoint(self):
+    def add_what_the_reference_saves_besides(self):
+        """The rest of the state dict of its DiffusionTransformerLowdimPolicy."""
+        mask = numpy.triu(numpy.full((6, 6), -numpy.inf, "f4"), 1)
+        self.tensors |= {"model.mask": mask, "model.memory_mask": mask[:, :4]}
+        self.tensors |= {f"{module}_dummy_variable": numpy.zeros(0, "f4") for module in ("", "model.", "mask_generator.")}
+        for kind, n in (("obs", 5), ("action", 3)):
+            for statistic in ("mean", "std"):
+                self.tensors[f"normalizer.params_dict.{kind}.input_stats.{statistic}"] = numpy.ones(n, "f4")
+
+    def assert_is_the_tiny_policy(self):
+        whole = {name: tensor.values() for name, tensor in safetensors_file.read_files([TINY]).items()}
+        own = {tensor.name: tensor for tensor in gguf.GGUFReader(self.out).tensors}
+        self.assertEqual(len(own), len(whole))
+        numpy.testing.assert_array_equal(own["head.bias"].data, whole["model.head.bias"])
+
+    def test_reads_past_what_the_reference_saves_besides(self):
+        self.add_what_the_reference_saves_besides()
+        self.metadata = {"n_head": "4", "n_action_steps": "2"}
+        self.convert()
+        self.assert_is_the_tiny_policy()
+
+    def save_checkpoint(self, config: dict, *, has_average: bool = True) -> pathlib.Path:
+        """As the reference's workspace does. Classes of its configuration are not there when the file is read."""
         state = {name: torch.from_numpy(values) for name, values in self.tensors.items()}
-        state |= {"model.mask": torch.zeros(6, 6), "normalizer.params_dict.obs.input_stats.mean": torch.zeros(5)}
-        other = {name: torch.zeros_like(values) for name, values in state.items()}
-        config = {"policy": {"n_action_steps": 2, "model": {"n_head": 4, "causal_attn": True},
-                             "noise_scheduler": {"num_train_timesteps": 100, "prediction_type": "sample"}}}
-        # Its classes belong to a module that is not there when the file is read.
+        states = {"model": state, "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []}}
+        if has_average:
+            states |= {"model": {name: torch.zeros_like(values) for name, values in state.items()}, "ema_model": state}
+        path = self.root / "latest.ckpt"
         gone = types.ModuleType("gone")
         gone.Node = Node
         Node.__module__ = "gone"
         sys.modules["gone"] = gone
-        path = self.root / "latest.ckpt"
-        torch.save({"cfg": node(config), "state_dicts": {"model": other, "ema_model": state}}, path, pickle_module=dill)
-        del sys.modules["gone"]
+        try:
+            torch.save({"cfg": node(config), "state_dicts": states, "pickles": {"epoch": dill.dumps(7)}}, path, pickle_module=dill)
+        finally:
+            del sys.modules["gone"]
+        return path
+
+    # As the reference's transformer configurations have it, but for the sizes.
+    CONFIG = {"obs_as_cond": True, "pred_action_steps_only": False, "n_obs_steps": 3, "n_action_steps": 2, "horizon": 6,
+              "sizes": "${policy.model}",
+              "policy": {"n_action_steps": "${n_action_steps}", "n_obs_steps": "${n_obs_steps}",
+                         "pred_action_steps_only": "${pred_action_steps_only}",
+                         "model": {"n_head": 4, "causal_attn": True, "horizon": "${horizon}",
+                                   "input_dim": "${eval:'${action_dim} if ${obs_as_cond} else ${obs_dim}'}"},
+                         "noise_scheduler": {"num_train_timesteps": 100, "beta_start": 0.0001, "prediction_type": "sample",
+                                             "beta_schedule": "squaredcos_cap_v2", "variance_type": "fixed_small"}}}
+
+    def config(self, **changes: object) -> dict:
+        """CONFIG with other values: policy__model__n_head=8."""
+        config = copy.deepcopy(self.CONFIG)
+        for name, value in changes.items():
+            *groups, key = name.split("__")
+            group = config
+            for inner in groups:
+                group = group[inner]
+            group[key] = value
+        return config
+
+    @unittest.skipIf(torch is None, "torch and dill are not installed")
+    def test_reads_the_references_checkpoint(self):
+        self.add_what_the_reference_saves_besides()
+        path = self.save_checkpoint(self.config())
         policy = torch_checkpoint.read(path, None, None)
         self.assertEqual((policy.sizes.n_head, policy.sizes.n_action_steps, policy.noise.prediction_type), (4, 2, "sample"))
-        convert_policy.convert(policy, self.out, "f32")
-        own = {tensor.name: tensor for tensor in gguf.GGUFReader(self.out).tensors}
-        self.assertEqual(len(own), len(self.tensors))
-        numpy.testing.assert_array_equal(own["head.bias"].data, self.tensors["model.head.bias"])
-        with self.assertRaisesRegex(PolicyError, "no 'model.n_head'"):
-            config["policy"]["model"].pop("n_head")
-            sys.modules["gone"] = gone
-            torch.save({"cfg": node(config), "state_dicts": {"model": state}}, path, pickle_module=dill)
-            del sys.modules["gone"]
-            torch_checkpoint.read(path, None, None)
+        self.assertEqual((policy.sizes.causal, policy.noise.num_train_timesteps), (True, 100))
+        done = subprocess.run([sys.executable, convert_policy.__file__, path, self.out, "--trust", "--type", "f32"],
+                              capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assert_is_the_tiny_policy()
+        # Without a word on it the mask tells; without an average the weights themselves are taken.
+        config = self.config()
+        config["policy"]["model"].pop("causal_attn")
+        self.assertTrue(torch_checkpoint.read(self.save_checkpoint(config, has_average=False), None, None).sizes.causal)
+        self.tensors.pop("model.mask")
+        self.assertFalse(torch_checkpoint.read(self.save_checkpoint(config, has_average=False), None, None).sizes.causal)
+
+    @unittest.skipIf(torch is None, "torch and dill are not installed")
+    def test_follows_names_in_the_configuration(self):
+        read = torch_checkpoint.read
+        # Along groups and over several steps.
+        path = self.save_checkpoint(self.config(policy__n_action_steps="${other.n}", other={"n": "${n_action_steps}"},
+                                                policy__model__n_head="${sizes.heads}", policy__model__heads=4))
+        sizes = read(path, None, None).sizes
+        self.assertEqual((sizes.n_head, sizes.n_action_steps), (4, 2))
+        for changes, words in (({"policy__model__n_head": None}, "no 'policy.model.n_head'"),
+                               ({"n_action_steps": None}, "no 'policy.n_action_steps'"),
+                               ({"policy__n_action_steps": "${eval:'1+1'}"}, "eval.*give it on the command line"),
+                               ({"n_action_steps": "${policy.n_action_steps}"}, "leads to no value"),
+                               ({"policy__model__n_head": "${policy.model.n_head.x}"}, "leads to no value"),
+                               ({"pred_action_steps_only": True}, "trained with pred_action_steps_only"),
+                               ({"n_action_steps": 6}, "whole horizon.*pred_action_steps_only")):
+            with self.subTest(changes=changes), self.assertRaisesRegex(PolicyError, words):
+                convert_policy.convert(read(self.save_checkpoint(self.config(**changes)), None, None), self.out, "f32")
+        path = self.save_checkpoint(self.config(policy__n_action_steps="${eval:'1+1'}"))
+        self.assertEqual(read(path, None, 2).sizes.n_action_steps, 2)  # as --n-action-steps gives it
 
     def test_program(self):
         script = pathlib.Path(convert_policy.__file__)

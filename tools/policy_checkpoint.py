@@ -6,12 +6,22 @@ Source: Diffusion Policy (arXiv 2303.04137), the state dict of its `DiffusionTra
 import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy
 
 
 class PolicyError(Exception):
     """The checkpoint cannot be converted; the text says what is wrong where, and what to do."""
+
+
+TRAIN_WHOLE = ("it predicts the executed actions alone, without those of the observations before, which is not built in; "
+               "train with pred_action_steps_only = false")
+
+
+def check_slice(path: pathlib.Path, predicts_executed_only: bool) -> None:
+    if predicts_executed_only:
+        raise PolicyError(f"{path}: was trained with pred_action_steps_only: {TRAIN_WHOLE}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +55,9 @@ class Sizes:
                 raise PolicyError(f"{path}: {name} is {value!r}, expected an integer from 1")
         if self.n_emb % self.n_head != 0 or self.n_emb % 2 != 0 or self.n_emb < 4:
             raise PolicyError(f"{path}: n_emb {self.n_emb} must be even, from 4, and a multiple of n_head {self.n_head}")
+        if self.n_obs_steps > 1 and self.n_action_steps == self.horizon:
+            raise PolicyError(f"{path}: n_action_steps {self.n_action_steps} is the whole horizon, so that the policy was "
+                              f"trained with pred_action_steps_only: {TRAIN_WHOLE}")
         if self.n_obs_steps - 1 + self.n_action_steps > self.horizon:
             raise PolicyError(f"{path}: n_obs_steps {self.n_obs_steps} - 1 + n_action_steps {self.n_action_steps} is beyond "
                               f"the horizon of {self.horizon}")
@@ -79,7 +92,7 @@ class Policy:
     tensors: Mapping[str, numpy.ndarray]
 
 
-IGNORED = ("mask", "memory_mask", "_dummy_variable")  # computed anew
+T = TypeVar("T")
 
 
 def own_name(name: str) -> str:
@@ -89,6 +102,26 @@ def own_name(name: str) -> str:
     if name.startswith("normalizer.params_dict."):
         return "norm." + name.removeprefix("normalizer.params_dict.").replace(".input_stats.", ".")
     return name
+
+
+def is_unread(own: str) -> bool:
+    """Whether a tensor is in a checkpoint of the reference for nothing that is computed with: masks; `_dummy_variable`, by which
+    the policy, its network and its mask generator know their device, without a value; mean and std of the normaliser."""
+    return (own in ("mask", "memory_mask") or own.endswith("_dummy_variable")
+            or (own.startswith("norm.") and own.endswith((".mean", ".std"))))
+
+
+def own_tensors(path: pathlib.Path, found: Mapping[str, T]) -> dict[str, T]:
+    """By our names, without those that nothing reads. Throws PolicyError where two have the same one."""
+    own: dict[str, T] = {}
+    for name, tensor in found.items():
+        short = own_name(name)
+        if is_unread(short):
+            continue
+        if short in own:
+            raise PolicyError(f"{path}: tensor '{name}' is there with and without 'model.'; save one")
+        own[short] = tensor
+    return own
 
 
 def is_encoder_only(shapes: Mapping[str, tuple[int, ...]]) -> bool:

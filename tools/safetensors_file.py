@@ -33,6 +33,8 @@ class Tensor:
 
     def values(self) -> numpy.ndarray:
         """All values, F32 [shape]."""
+        if 0 in self.shape:  # which cannot be mapped
+            return numpy.zeros(self.shape, numpy.float32)
         raw = numpy.memmap(self.path, DTYPES[self.dtype], "r", self.first_byte, self.shape)
         if self.dtype == "BF16":
             return (raw.astype(numpy.uint32) << 16).view(numpy.float32)

@@ -5,11 +5,12 @@ reference (hydra, omegaconf, diffusion_policy) need not be installed, and stand-
 """
 
 import pathlib
+import re
 import types
 
 import numpy
 
-from policy_checkpoint import IGNORED, Noise, Policy, PolicyError, is_encoder_only, own_name, sizes_of
+from policy_checkpoint import Noise, Policy, PolicyError, check_slice, is_encoder_only, own_tensors, sizes_of
 
 
 class Placeholder:
@@ -50,17 +51,43 @@ def plain(node: object) -> object:
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, list):
         return [plain(value) for value in content]
-    return node
+    return content if isinstance(content, str) else node  # the name of another one
 
 
-def config_value(path: pathlib.Path, config: object, *keys: str) -> object:
-    for key in keys:
-        if not isinstance(config, dict) or key not in config:
-            raise PolicyError(f"{path}: the configuration has no '{'.'.join(keys)}'; give it on the command line")
-        config = config[key]
-    if isinstance(config, str) and config.startswith("${"):
-        raise PolicyError(f"{path}: the configuration's '{'.'.join(keys)}' is {config}; give it on the command line")
-    return config
+class Config:
+    """A checkpoint's configuration. A value like ${a.b} is the one of that name, seen from the top; other resolvers (${eval:...})
+    are not there."""
+
+    POINTER = re.compile(r"\$\{(\w+(?:\.\w+)*)\}")
+    MOST_POINTERS = 32
+
+    def __init__(self, path: pathlib.Path, content: object):
+        self.path = path
+        self.content = content
+
+    def value(self, name: str, default: object = None) -> object:
+        """Of "policy.model.n_head"; the default where there is none. Throws PolicyError."""
+        value = self._followed(name, 0)
+        return default if value is None else value
+
+    def needed(self, name: str) -> object:
+        """Throws PolicyError where there is none."""
+        value = self.value(name)
+        if value is None:
+            raise PolicyError(f"{self.path}: the configuration has no '{name}'; give it on the command line")
+        return value
+
+    def _followed(self, name: str, n_pointers: int) -> object:
+        node = self.content
+        for key in name.split("."):
+            node = node.get(key) if isinstance(node, dict) else None
+            if isinstance(node, str) and "${" in node:
+                pointer = self.POINTER.fullmatch(node)
+                if pointer is None or n_pointers == self.MOST_POINTERS:
+                    raise PolicyError(f"{self.path}: the configuration's '{name}' is {node}, which leads to no value here; save "
+                                      "it resolved (OmegaConf.resolve), or give it on the command line")
+                node = self._followed(pointer[1], n_pointers + 1)
+        return node
 
 
 def read(path: pathlib.Path, n_head: int | None, n_action_steps: int | None, n_obs_steps: int | None = None) -> Policy:
@@ -78,20 +105,19 @@ def read(path: pathlib.Path, n_head: int | None, n_action_steps: int | None, n_o
     state = states.get("ema_model", states.get("model")) if isinstance(states, dict) else None
     if not isinstance(state, dict):
         raise PolicyError(f"{path}: holds no state_dicts with 'ema_model' or 'model'; is no checkpoint of Diffusion Policy")
-    tensors = {own_name(name): values.float().numpy() for name, values in state.items() if hasattr(values, "float")}
-    tensors = {name: values for name, values in tensors.items()
-               if name not in IGNORED and not (name.startswith("norm.") and name.endswith((".mean", ".std")))}
-    config = plain(payload.get("cfg"))
-    policy = config.get("policy", {}) if isinstance(config, dict) else {}
-    if n_head is None:
-        n_head = config_value(path, policy, "model", "n_head")
-    if n_action_steps is None:
-        n_action_steps = config_value(path, policy, "n_action_steps")
-    model = policy.get("model", {}) if isinstance(policy, dict) else {}
-    scheduler = policy.get("noise_scheduler", {}) if isinstance(policy, dict) else {}
-    known = {field: scheduler[field] for field in Noise.__dataclass_fields__ if field in scheduler}
+    own = own_tensors(path, {name: values for name, values in state.items() if hasattr(values, "float")})
+    tensors = {name: values.float().numpy() for name, values in own.items()}
     shapes = {name: tuple(values.shape) for name, values in tensors.items()}
+    config = Config(path, plain(payload.get("cfg")))
+    check_slice(path, config.value("policy.pred_action_steps_only", False))
+    if n_head is None:
+        n_head = config.needed("policy.model.n_head")
+    if n_action_steps is None:
+        n_action_steps = config.needed("policy.n_action_steps")
     if n_obs_steps is None and is_encoder_only(shapes):
-        n_obs_steps = config_value(path, policy, "n_obs_steps")
-    sizes = sizes_of(path, shapes, n_head, n_action_steps, bool(model.get("causal_attn", True)), n_obs_steps)
-    return Policy(path, sizes, Noise(**known), {name: numpy.ascontiguousarray(v) for name, v in tensors.items()})
+        n_obs_steps = config.needed("policy.n_obs_steps")
+    # The network keeps its mask with its weights, if it has one.
+    is_causal = bool(config.value("policy.model.causal_attn", "model.mask" in state))
+    noise = {field: config.value(f"policy.noise_scheduler.{field}", default) for field, default in vars(Noise()).items()}
+    sizes = sizes_of(path, shapes, n_head, n_action_steps, is_causal, n_obs_steps)
+    return Policy(path, sizes, Noise(**noise), {name: numpy.ascontiguousarray(v) for name, v in tensors.items()})

@@ -74,7 +74,7 @@ void add_bench_control(CLI::App& bench, int& exit_code) {
   CLI::App* verb = bench.add_subcommand(
       "control", "a robot policy: BAC and its controls, weight types, PyTorch; or in real time");
   verb->add_option("model", flags->bench.model,
-                   "name of a robot policy for Push-T ('reprise list') or path, calibrated")
+                   "name of a robot policy ('reprise list') or path, calibrated")
       ->capture_default_str();
   CLI::Option* runs = verb->add_option("--runs", flags->bench.n_rounds, "rounds")
                           ->check(CLI::Range(1, 1000))
@@ -87,6 +87,12 @@ void add_bench_control(CLI::App& bench, int& exit_code) {
                                                "single calls that action errors are taken on")
                                   ->check(CLI::Range(1, 1 << 16))
                                   ->capture_default_str();
+  CLI::Option* recorded =
+      verb->add_option(
+              "--observations-file", flags->bench.observations_file,
+              "take them from a recording, as 'reprise calibrate --observations' does, and "
+              "not from Push-T: for a policy of any environment")
+          ->type_name("FILE");
   CLI::Option* torch =
       verb->add_option("--torch", flags->bench.python,
                        "also run the policy in PyTorch, with this Python that has torch, diffusers "
@@ -103,6 +109,7 @@ void add_bench_control(CLI::App& bench, int& exit_code) {
       ->excludes(runs)
       ->excludes(batches)
       ->excludes(observations)
+      ->excludes(recorded)
       ->excludes(torch)
       ->excludes(quick);
   add_threads_flag(*verb, flags->bench.n_threads);

@@ -15,6 +15,7 @@
 #include "cli/usage_error.h"
 #include "engines/control/calibrate.h"
 #include "engines/control/pusht_episode.h"
+#include "engines/control/recorded_observations.h"
 
 namespace reprise {
 namespace {
@@ -29,6 +30,7 @@ struct CalibrateFlags {
   std::vector<std::string> metrics;
   int32_t n_calls = 16;
   uint32_t seed = kFirstSeed;
+  std::string observations;  // recorded ones; empty: of Push-T
   std::string output;
 };
 
@@ -42,27 +44,48 @@ std::vector<BranchMetric> chosen_metrics(const std::vector<std::string>& names) 
   return metrics;
 }
 
+constexpr const char* kCalls = "--calls";
+
 // One observation an episode of the uncached policy: the i-th at the beginning of its chunk i, from
 // the first one again where an episode has no more. So 16 calls see the first 16 chunks alone.
-std::vector<std::vector<float>> spread_observations(DiffusionPolicy& policy,
-                                                    const CalibrateFlags& flags) {
+std::vector<std::vector<float>> spread_observations(
+    const std::shared_ptr<const PolicyTransformerModel>& model, const Backend& backend,
+    const SamplerSpec& sampler, const CalibrateFlags& flags) {
+  DiffusionPolicy policy(model, backend, sampler,
+                         full_schedule(model->hparams, ActionSampler(sampler, model->noise)));
   const int32_t n_chunks = (kPushtMostSteps - 1) / policy.hparams().n_action_steps + 1;
   const int32_t n_spread = std::min(flags.n_calls, n_chunks);
   return observe_pusht(policy, flags.seed, flags.n_calls, n_spread);
 }
 
+void warn_of(const MeasuredCalibration& measured, int64_t n_values) {
+  if (measured.n_zeroed > 0) {
+    spdlog::warn("{} branch outputs were zero or no finite numbers and count as unlike all others",
+                 measured.n_zeroed);
+  }
+  if (measured.n_obs_outside > 0) {
+    spdlog::warn(
+        "{} of the observations' {} numbers are far outside of those in training (beyond "
+        "1.5 when normalised); are they in the robot's own units?",
+        measured.n_obs_outside, n_values);
+  }
+}
+
 void calibrate(const CalibrateFlags& flags) {
   const std::vector<BranchMetric> metrics = chosen_metrics(flags.metrics);
-  const std::shared_ptr<const PolicyTransformerModel> model = flags.policy.load();
+  const bool is_recorded = !flags.observations.empty();
+  const std::shared_ptr<const PolicyTransformerModel> model =
+      is_recorded ? flags.policy.load_of_any_environment() : flags.policy.load();
   const SamplerSpec sampler =
       checked_flag([&] { return SamplerSpec::parse(flags.sampler, model->noise); });
   // Before the work, so that it is not done in vain.
   if (!flags.output.empty()) check_output_path("-o", flags.output);
-  const std::string path = flags.output.empty() ? calibration_place(model->path) : flags.output;
+  const std::string path =
+      flags.output.empty() ? calibration_place(model->path, sampler.text()) : flags.output;
   const Backend backend = flags.policy.backend();
-  DiffusionPolicy policy(model, backend, sampler,
-                         full_schedule(model->hparams, ActionSampler(sampler, model->noise)));
-  const std::vector<std::vector<float>> observations = spread_observations(policy, flags);
+  const std::vector<std::vector<float>> observations =
+      is_recorded ? read_observations(flags.observations, model->hparams, flags.n_calls, kCalls)
+                  : spread_observations(model, backend, sampler, flags);
   std::vector<uint64_t> seeds(observations.size());
   std::iota(seeds.begin(), seeds.end(), uint64_t{flags.seed});
   Progress progress("calibrating", "calls", flags.n_calls);
@@ -74,10 +97,7 @@ void calibrate(const CalibrateFlags& flags) {
   const MeasuredCalibration measured =
       calibrate_branches(model, backend, sampler, observations, seeds, metrics, events);
   progress.finish();
-  if (measured.n_zeroed > 0) {
-    spdlog::warn("{} branch outputs were zero or no finite numbers and count as unlike all others",
-                 measured.n_zeroed);
-  }
+  warn_of(measured, std::ssize(observations) * std::ssize(observations.front()));
   write_calibration(path, measured.record);
   fmt::print("{}\n", path);
 }
@@ -93,7 +113,13 @@ void add_calibrate(CLI::App& app, int& exit_code) {
                    "the sampler that it is for: ddpm, ddim:steps=N or respaced:steps=N")
       ->type_name("SAMPLER")
       ->capture_default_str();
-  verb->add_option("--calls", flags->n_calls, "uncached calls to average over")
+  verb->add_option("--observations", flags->observations,
+                   "recorded observations instead of Push-T's, for a policy of any environment: "
+                   "safetensors with a tensor 'obs', F32 [n][n_obs_steps][n_obs], in the robot's "
+                   "units; calls are spread over it")
+      ->type_name("FILE")
+      ->excludes(verb->get_option("--env"));
+  verb->add_option(kCalls, flags->n_calls, "uncached calls to average over")
       ->check(CLI::Range(1, kMostCalls))
       ->capture_default_str();
   verb->add_option("--seed", flags->seed,
@@ -104,16 +130,18 @@ void add_calibrate(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false)
       ->type_name("METRIC");
   verb->add_option("-o,--output", flags->output,
-                   "the file to write; default: MODEL.branch.gguf beside the model, or in the data "
+                   "the file to write; default: MODEL.branch.gguf, of another sampler than ddpm "
+                   "MODEL.ddim-steps-20.branch.gguf and the like, beside the model, or in the data "
                    "folder where that cannot be written")
       ->type_name("FILE");
   verb->footer(
       "Each call's observations come out of an episode of Push-T of its own, the first from its\n"
-      "beginning, the next ones a chunk of actions later each. The file is bound to the model and\n"
-      "the sampler.\n\n"
+      "beginning, the next ones a chunk of actions later each, or out of a recording. The file is\n"
+      "bound to the model and the sampler.\n\n"
       "Examples:\n"
       "  reprise calibrate pusht-demo\n"
-      "  reprise calibrate pusht-demo --sampler ddim:steps=20 --metric l1 -o ddim20.branch.gguf");
+      "  reprise calibrate pusht-demo --sampler ddim:steps=20 --metric cosine --metric l1\n"
+      "  reprise calibrate my_policy.gguf --observations recorded.safetensors");
   verb->callback([flags, &exit_code] {
     calibrate(*flags);
     exit_code = 0;

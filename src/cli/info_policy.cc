@@ -12,9 +12,12 @@
 
 #include "core/error.h"
 #include "core/gguf_file.h"
+#include "core/model_folders.h"
 #include "core/printable.h"
 #include "core/quantities.h"
+#include "core/shell_word.h"
 #include "core/text_table.h"
+#include "engines/control/pusht_environment.h"
 #include "nets/policy_file.h"
 #include "policies/registry.h"
 
@@ -92,6 +95,21 @@ std::string ranges_text(const AffineChannels& channels) {
                      channels.min.size() > kMostShown ? ", ..." : "");
 }
 
+// What it is for, and the command that runs it where there is one.
+std::string kind_text(const PolicyFile& file) {
+  constexpr const char* kPusht = "pusht";
+  const std::string kind =
+      fmt::format("robot policy for {} at {:g} Hz",
+                  file.env.empty() ? "no known environment" : printable(file.env), file.control_hz);
+  if (!file.env.empty() && file.env != kPusht)
+    return fmt::format("{}, an environment that is not here", kind);
+  if (const std::string misfit = pusht_misfit(file.hparams); !misfit.empty())
+    return fmt::format("{}; does not fit Push-T: {}", kind, misfit);
+  return fmt::format("{}; run it: reprise control {}{}", kind,
+                     shell_word(name_or_path(file.name, file.path)),
+                     file.env.empty() ? fmt::format(" --env {}", kPusht) : "");
+}
+
 void print_facts(const PolicyFile& file) {
   using enum TextTable::Align;
   const PolicyHparams& hp = file.hparams;
@@ -101,10 +119,7 @@ void print_facts(const PolicyFile& file) {
   facts.add({"file", fmt::format("{} ({})", file.path, format_bytes(file_bytes(file)))});
   facts.add({"architecture",
              fmt::format("dp (diffusion policy), {} weights", format_count(n_weights(file)))});
-  facts.add(
-      {"kind", fmt::format("robot policy for {} at {:g} Hz; run it: reprise control {}",
-                           file.env.empty() ? "no known environment" : printable(file.env),
-                           file.control_hz, file.name.empty() ? file.path : printable(file.name))});
+  facts.add({"kind", kind_text(file)});
   facts.add({"layers",
              fmt::format("n_layer {}, n_embd {}, n_head {}, {}{}", hp.n_layer,
                          format_count(hp.n_embd), hp.n_head, hp.is_causal ? "causal" : "not causal",

@@ -4,6 +4,8 @@
 
 #include "cli/compute_flags.h"
 #include "core/error.h"
+#include "core/printable.h"
+#include "engines/control/pusht_environment.h"
 
 namespace reprise {
 namespace {
@@ -17,23 +19,34 @@ PolicyWeights weight_type(const std::string& name) {
 }
 
 void check_environment(const std::string& given, const PolicyTransformerModel& model) {
+  constexpr const char* kElsewhere =
+      "in C++ it drives its own environment (engines/control/environment.h), and 'reprise "
+      "calibrate "
+      "--observations FILE' takes it";
   const std::string& env = given.empty() ? model.env : given;
-  if (env == kPusht) return;
-  throw Error(env.empty()
-                  ? fmt::format("{}: does not say which environment it was trained in; name it: "
-                                "--env {}",
-                                model.path, kPusht)
-                  : fmt::format("{}: was trained in the environment '{}', which is not here; {} is",
-                                model.path, env, kPusht));
+  if (!env.empty() && env != kPusht) {
+    throw Error(fmt::format("{}: was trained in the environment '{}', which is not here; {} is; {}",
+                            model.path, printable(env), kPusht, kElsewhere));
+  }
+  if (const std::string misfit = pusht_misfit(model.hparams); !misfit.empty())
+    throw Error(fmt::format("{}: does not fit Push-T: {}; {}", model.path, misfit, kElsewhere));
+  if (env.empty()) {
+    throw Error(
+        fmt::format("{}: does not say which environment it was trained in; name it: --env {}",
+                    model.path, kPusht));
+  }
 }
 
 }  // namespace
 
 std::shared_ptr<const PolicyTransformerModel> PolicyFlags::load() const {
-  std::shared_ptr<const PolicyTransformerModel> loaded =
-      PolicyTransformerModel::load(model, weight_type(weights));
+  std::shared_ptr<const PolicyTransformerModel> loaded = load_of_any_environment();
   check_environment(env, *loaded);
   return loaded;
+}
+
+std::shared_ptr<const PolicyTransformerModel> PolicyFlags::load_of_any_environment() const {
+  return PolicyTransformerModel::load(model, weight_type(weights));
 }
 
 Backend PolicyFlags::backend() const {

@@ -17,8 +17,11 @@ struct PolicyFlags {
   std::string weights = "as-is";
   int32_t n_threads = 0;  // 0: all usable cores
 
-  // Throws Error: no such model or none of a robot, or none of an environment that is here.
+  // A policy for an environment that is here. Throws Error: no such model or none of a robot, or of
+  // another environment.
   std::shared_ptr<const PolicyTransformerModel> load() const;
+  // A policy for any environment. Throws Error likewise.
+  std::shared_ptr<const PolicyTransformerModel> load_of_any_environment() const;
   Backend backend() const;
 };
 

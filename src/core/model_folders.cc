@@ -238,4 +238,12 @@ std::string find_model(const std::string& name, std::span<const ModelFolder> fol
 
 std::string find_model(const std::string& name) { return find_model(name, model_folders()); }
 
+std::string name_or_path(const std::string& name, const std::string& path) {
+  try {
+    if (find_model(name) == path) return name;
+  } catch (const Error&) {  // there is none of that name
+  }
+  return path;
+}
+
 }  // namespace reprise

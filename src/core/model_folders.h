@@ -53,4 +53,8 @@ std::string find_model(const std::string& name, std::span<const ModelFolder> fol
 // The same in model_folders().
 std::string find_model(const std::string& name);
 
+// What a command line may call the model of this path: `name`, which its file gives it, may belong
+// to another one or to none.
+std::string name_or_path(const std::string& name, const std::string& path);
+
 }  // namespace reprise

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.h"
 #include "core/printable.h"
@@ -46,8 +47,8 @@ class Entry {
     for (const NamedType& known : kTypes)
       if (known.name == name) return known.type;
     throw Error(
-        fmt::format("{}: tensor '{}' has type {}, and F32, F16 and BF16 are read; save the "
-                    "model in one of them",
+        fmt::format("{}: tensor '{}' has type {}, and F32, F16 and BF16 are read; save it in "
+                    "one of them",
                     path_, printable(name_), printable(name)));
   }
 
@@ -58,7 +59,7 @@ class Entry {
     std::vector<int64_t> shape;
     for (const Json& size : sizes) {
       const uint64_t n = number(size, "shape");
-      if (n == 0 || n > std::numeric_limits<int32_t>::max())
+      if (n > std::numeric_limits<int32_t>::max())
         fail(fmt::format("has an impossible size {}", n));
       shape.push_back(static_cast<int64_t>(n));
     }
@@ -104,8 +105,10 @@ SafetensorsTensor read_tensor(const std::string& path, const std::string& name, 
                            begin, end, n_data_bytes));
   }
   uint64_t n_bytes = ggml_type_size(tensor.type);
+  // A size of 0 is a tensor without values, as PyTorch has them.
+  if (std::ranges::find(tensor.shape, 0) != tensor.shape.end()) n_bytes = 0;
   for (const int64_t n : tensor.shape) {
-    if (n_bytes > n_data_bytes / static_cast<uint64_t>(n)) {
+    if (n > 0 && n_bytes > n_data_bytes / static_cast<uint64_t>(n)) {
       entry.fail(fmt::format("of shape {} takes more than the file's {} bytes of data",
                              json["shape"].dump(), n_data_bytes));
     }
@@ -194,7 +197,10 @@ SafetensorsFile SafetensorsFile::parse(std::string name, std::span<const std::by
     }
     out.tensors_.push_back(read_tensor(path, key, value, bytes.size() - data));
   }
-  std::ranges::sort(out.tensors_, {}, &SafetensorsTensor::offset);
+  // Those without a byte before the one that begins where they stand.
+  std::ranges::sort(out.tensors_, {}, [](const SafetensorsTensor& tensor) {
+    return std::pair(tensor.offset, tensor.n_bytes);
+  });
   check_ranges(path, out.tensors_, bytes.size() - data);
   for (SafetensorsTensor& tensor : out.tensors_) {
     tensor.offset += data;

@@ -17,8 +17,9 @@ namespace reprise {
 struct SafetensorsTensor {
   std::string name;
   ggml_type type = GGML_TYPE_F32;  // F32, F16 or BF16
-  std::vector<int64_t> shape;      // as PyTorch orders it, fastest last; empty for one number
-  size_t offset = 0;               // of the first byte, from the start of the file
+  // As PyTorch orders it, fastest last; empty for one number. A size of 0 is none at all.
+  std::vector<int64_t> shape;
+  size_t offset = 0;  // of the first byte, from the start of the file
   size_t n_bytes = 0;
 };
 

@@ -62,6 +62,20 @@ TEST(SafetensorsFile, TakesOneNumber) {
   EXPECT_TRUE(file.tensors().front().shape.empty());
 }
 
+// torch.nn.Parameter() without a value: it begins where the next one begins, named before or after.
+TEST(SafetensorsFile, TakesTensorsWithoutValues) {
+  const SafetensorsFile file = parse(
+      file_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+              R"("b":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+              R"("c":{"dtype":"F32","shape":[2147483647,2147483647,0],"data_offsets":[4,4]}})",
+              4));
+  ASSERT_EQ(file.tensors().size(), 3U);
+  EXPECT_EQ(file.tensors()[0].name, "b");
+  EXPECT_TRUE(file.data(*file.find("b")).empty());
+  EXPECT_TRUE(file.data(*file.find("c")).empty());
+  EXPECT_EQ(file.data(*file.find("a")).size(), 4U);
+}
+
 // One tensor 'a' with these fields, in a file with n_data bytes of data.
 std::string one(const std::string& fields, size_t n_data) {
   return file_of("{\"a\":{" + fields + "}}", n_data);
@@ -89,7 +103,7 @@ TEST(SafetensorsFile, RefusesHostileFiles) {
       {one(R"("dtype":"F32","data_offsets":[0,4])", 4), "has no shape"},
       {one(R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])", 4), "has -1 in shape"},
       {one(R"("dtype":"F32","shape":[1.0],"data_offsets":[0,4])", 4), "has 1.0 in shape"},
-      {one(R"("dtype":"F32","shape":[0],"data_offsets":[0,0])", 0), "impossible size 0"},
+      {one(R"("dtype":"F32","shape":[0],"data_offsets":[0,4])", 4), "has 4 bytes, expected 0"},
       {one(R"("dtype":"F32","shape":[99999999999],"data_offsets":[0,4])", 4), "impossible size"},
       // 2^62 values: their bytes are 0 modulo 2^64.
       {one(R"("dtype":"F32","shape":[1073741824,1073741824,4],"data_offsets":[0,0])", 0),

@@ -18,6 +18,19 @@ void check_policy_form(const std::string& path, const std::string& form) {
   }
 }
 
+namespace {
+
+constexpr const char* kTrainWhole =
+    "it predicts the executed actions alone, without those of the observations before, which is "
+    "not built in; train with pred_action_steps_only = false";
+
+}  // namespace
+
+void check_policy_slice(const std::string& path, bool predicts_executed_only) {
+  if (predicts_executed_only)
+    throw Error(fmt::format("{}: was trained with pred_action_steps_only: {}", path, kTrainWhole));
+}
+
 void check_policy_sizes(const std::string& path, const PolicyHparams& hp) {
   struct Size {
     const char* name;
@@ -44,6 +57,12 @@ void check_policy_sizes(const std::string& path, const PolicyHparams& hp) {
   // The time embedding has half of them for sines and divides by that half less one.
   if (hp.n_embd % 2 != 0 || hp.n_embd < 4) {
     throw Error(fmt::format("{}: n_emb is {}, expected an even number from 4", path, hp.n_embd));
+  }
+  if (hp.n_obs_steps > 1 && hp.n_action_steps == hp.n_horizon) {
+    throw Error(
+        fmt::format("{}: n_action_steps {} is the whole horizon, so that the policy was trained "
+                    "with pred_action_steps_only: {}",
+                    path, hp.n_action_steps, kTrainWhole));
   }
   if (hp.n_obs_steps - 1 + hp.n_action_steps > hp.n_horizon) {
     throw Error(fmt::format(

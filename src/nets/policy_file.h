@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace reprise {
@@ -80,16 +79,6 @@ struct PolicyFile {
   // Throws Error when there is no such tensor.
   const PolicyTensor& tensor(const std::string& tensor_name) const;
 };
-
-struct NamedShape {
-  std::string name;
-  std::vector<int64_t> shape;
-};
-// decoder.layers.0.linear1.weight, or encoder.layers... of an encoder.
-std::string layer_tensor(const PolicyHparams& hparams, int32_t il, std::string_view name);
-
-// Every tensor of the network, without the normaliser, in the order of computation.
-std::vector<NamedShape> policy_tensor_shapes(const PolicyHparams& hparams);
 
 // 16 hexadecimal digits that stand for sizes, noise schedule, normaliser and the tensors' values in
 // F32: the same for a file and what it was converted from, unless that rounded.

@@ -192,10 +192,33 @@ TEST(PolicyFile, TakesNamesWithoutModelAndIgnoresMasks) {
   for (auto& [name, tensor] : c.tensors)
     renamed.tensors[name.starts_with("model.") ? name.substr(6) : name] = tensor;
   renamed.tensors["mask"] = {{6, 6}, std::vector<float>(36)};
-  renamed.tensors["_dummy_variable"] = {{1}, {0}};
   EXPECT_EQ(refusal(renamed), "taken");
   renamed.tensors["model.pos_emb"] = renamed.tensors["pos_emb"];
   EXPECT_THAT(refusal(renamed), HasSubstr("with and without 'model.'"));
+}
+
+// What safetensors.torch.save_file() makes of the state dict of a DiffusionTransformerLowdimPolicy:
+// besides what is computed with, its masks (0 and -inf), a `_dummy_variable` without a value of
+// each of the three modules that have one, and four statistics of the normaliser's data.
+TEST(PolicyFile, ReadsTheStateDictOfTheReference) {
+  Checkpoint c = tiny();
+  std::vector<float> mask(6 * 6);
+  for (size_t i = 0; i < 6; ++i) {
+    for (size_t j = i + 1; j < 6; ++j) mask[i * 6 + j] = -std::numeric_limits<float>::infinity();
+  }
+  c.tensors["model.mask"] = {{6, 6}, mask};
+  c.tensors["model.memory_mask"] = {{6, 4}, std::vector<float>(24)};
+  for (const char* module : {"", "model.", "mask_generator."})
+    c.tensors[fmt::format("{}_dummy_variable", module)] = {{0}, {}};
+  for (const auto& [kind, n] : {std::pair("obs", 5), {"action", 3}}) {
+    for (const char* statistic : {"mean", "std"}) {
+      c.tensors[fmt::format("normalizer.params_dict.{}.input_stats.{}", kind, statistic)] = {
+          {n}, std::vector<float>(n, 1)};
+    }
+  }
+  c.metadata = {{"n_head", "4"}, {"n_action_steps", "2"}};
+  const Written file(c);
+  EXPECT_EQ(policy_hash(PolicyFile::read(file.path())), policy_hash(PolicyFile::read(kTiny)));
 }
 
 TEST(PolicyFile, RefusesSizes) {
@@ -204,6 +227,10 @@ TEST(PolicyFile, RefusesSizes) {
       {"n_head", "0", "n_head is 0"},
       {"n_head", "four", "'n_head' of the metadata is 'four'"},
       {"n_action_steps", "5", "n_obs_steps 3 - 1 + n_action_steps 5 is beyond the horizon of 6"},
+      {"n_action_steps", "6",
+       "n_action_steps 6 is the whole horizon, so that the policy was "
+       "trained with pred_action_steps_only"},
+      {"pred_action_steps_only", "true", "was trained with pred_action_steps_only"},
       {"n_layer", "3", "n_layer = 3, the tensors 2"},
       {"n_emb", "64", "n_emb = 64, the tensors 32"},
       {"horizon", "7", "horizon = 7, the tensors 6"},

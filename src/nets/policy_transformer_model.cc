@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/model_folders.h"
 #include "nets/policy_memory.h"
+#include "nets/policy_names.h"
 
 namespace reprise {
 namespace {
@@ -38,8 +39,8 @@ std::vector<std::byte> rows_of(const PolicyFile& file, const PolicyTensor& tenso
   const int64_t n_in = tensor.shape[1];
   if (n_in % ggml_blck_size(type) != 0) {
     throw Error(fmt::format(
-        "{}: tensor '{}' has rows of {} values, which are no blocks of {} for {}; take --weights "
-        "f16, or f32",
+        "{}: tensor '{}' has rows of {} values, which are no blocks of {} for {}; hold the weights "
+        "in f16 or f32",
         file.path, tensor.name, n_in, ggml_blck_size(type), ggml_type_name(type)));
   }
   std::vector<std::byte> rows(ggml_row_size(type, n_in) * n_out);
@@ -47,8 +48,9 @@ std::vector<std::byte> rows_of(const PolicyFile& file, const PolicyTensor& tenso
     constexpr float kMost = 65504.0F;
     for (const float value : tensor.values) {
       if (std::abs(value) > kMost) {
-        throw Error(fmt::format("{}: tensor '{}' has the value {}, beyond F16; take --weights f32",
-                                file.path, tensor.name, value));
+        throw Error(
+            fmt::format("{}: tensor '{}' has the value {}, beyond F16; hold the weights in f32",
+                        file.path, tensor.name, value));
       }
     }
   }

@@ -10,6 +10,8 @@ import tempfile
 import time
 import unittest
 
+import tiny_policy
+
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
 
 
@@ -53,6 +55,39 @@ class Calibrate(InFolder):
                      "reprise calibrate pusht-demo")
         self.refused(("eval", "pusht", "pusht-demo", "--sampler", "ddim:steps=10", "--branch",
                       f"bac:updates=4,metric=l1,file={path}", *short), 1, "l1")
+
+    def test_takes_recorded_observations_of_any_robot(self):
+        policy, recorded = self.folder / "kitchen policy.safetensors", self.folder / "recorded.safetensors"
+        tiny_policy.write(policy, 24, 60, 9, env="kitchen")
+        tiny_policy.write_observations(recorded, 20, 60)
+        done = run_program("calibrate", str(policy), "--observations", str(recorded))
+        self.assertEqual((done.returncode, done.stdout), (0, f"{policy.with_suffix('.branch.gguf')}\n"), done.stderr)
+        self.assertNotIn("units", done.stderr)
+        # Without Push-T the bench times the policy too, in the weight types that hold it: 24 is no multiple of 32.
+        path = self.folder / "b.json"
+        bench = ("bench", "control", str(policy), "--runs", "1", "--robots", "1", "--observations", "2")
+        done = run_program(*bench, "--observations-file", str(recorded), "--json", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(path.read_text())
+        subjects = [row["subject"] for row in report["rows"]]
+        self.assertIn("ddpm bac:updates=10,bubbling=5", subjects)
+        self.assertIn("ddpm full, f16", subjects)
+        self.assertNotIn("ddpm full, q8_0", subjects)
+        self.assertIn("no blocks of 32 for q8_0", " ".join(report["notes"]))
+        self.refused(bench, 1, "it sees 60 numbers", "--observations-file")
+        # Numbers that are not the robot's: taken, with a word.
+        tiny_policy.write_observations(recorded, 20, 60, scale=512)
+        done = run_program("calibrate", str(policy), "--observations", str(recorded), "--calls", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"\d+ of the observations' 120 numbers .* robot's own units")
+        tiny_policy.write_observations(recorded, 20, 20)
+        for arguments, words in (((), "the policy sees [n, 2, 60]"), (("--calls", "21"), "[20, 2, 20]")):
+            self.refused(("calibrate", str(policy), "--observations", str(recorded), *arguments), 1, words)
+        tiny_policy.write_observations(recorded, 3, 60)
+        self.refused(("calibrate", str(policy), "--observations", str(recorded)), 1, "--calls 16 needs one each", "--calls 3")
+        self.refused(("calibrate", str(policy), "--observations", "/nonexistent"), 1, "/nonexistent")
+        self.refused(("calibrate", str(policy)), 1, "'kitchen'", "--observations FILE")
+        self.refused(("calibrate", str(policy), "--observations", str(recorded), "--env", "pusht"), 2, "--env")
 
     def test_refuses_what_it_cannot_measure(self):
         for arguments, code, words in (
@@ -197,7 +232,8 @@ class Bench(InFolder):
             (["--soak", "5 parsecs"], 2, "expected a time"),
             (["--soak", "2s", "--torch", "python3"], 2, "--torch"),
             *((["--soak", "2s", flag, *value], 2, f"{flag} excludes --soak")
-              for flag, *value in (("--runs", "3"), ("--robots", "1"), ("--observations", "4"), ("--quick",))),
+              for flag, *value in (("--runs", "3"), ("--robots", "1"), ("--observations", "4"), ("--quick",),
+                                   ("--observations-file", "x"))),
             (["--torch", "/nonexistent/python"], 1, "cannot be started"),
             (["--robots", "0"], 2, "--robots"),
             (["--html", "/nonexistent/b.html"], 1, "/nonexistent"),

@@ -10,6 +10,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -238,6 +239,33 @@ class Refusals(ControlTest):
         self.assertIn(f"reprise calibrate {alone} --sampler ddpm", told)
         told = self.refusal("control", "pusht-demo", "--branch", "bac", "--sampler", "ddim:steps=7")
         self.assertIn("reprise calibrate pusht-demo --sampler ddim:steps=7", told)
+
+    def test_name_a_calibrate_command_that_helps(self):
+        """The command of a refusal, copied into a shell, makes the same line run, and destroys no calibration."""
+        place = self.folder / "my models"
+        place.mkdir()
+        alone = place / "alone.gguf"
+        shutil.copy(MODEL, alone)
+        shutil.copy(MODEL.with_suffix(".branch.gguf"), place / "alone.branch.gguf")
+        home = {"XDG_DATA_HOME": str(self.folder)}
+        ddpm = (place / "alone.branch.gguf").read_bytes()
+        for arguments in (["--branch", "bac:updates=2", "--sampler", "ddim:steps=4"],
+                          ["--branch", "bac:updates=2,metric=l1", "--sampler", "ddim:steps=4"],
+                          ["--branch", f"bac:updates=2,metric=mse,file={place / 'own.gguf'}", "--sampler", "ddim:steps=4"],
+                          ["--branch", f"bac:updates=2,metric=l2,file={place / 'own.gguf'}", "--sampler", "ddim:steps=4"]):
+            told = self.refusal("control", alone, *arguments, env=home)
+            words = shlex.split(told[told.index("reprise calibrate"):])
+            self.assertIn(str(alone), words)
+            self.program(*words[1:], "--calls", "1", "-q", env=home)
+            self.program("control", alone, *arguments, "--seeds", "1", "--steps", "1", "-q", env=home)
+        self.assertEqual((place / "alone.branch.gguf").read_bytes(), ddpm)
+        self.assertEqual(sorted(path.name for path in place.iterdir()),
+                         ["alone.branch.gguf", "alone.ddim-steps-4.branch.gguf", "alone.gguf", "own.gguf"])
+        # What was measured before the last metric is still there.
+        self.program("control", alone, "--branch", f"bac:updates=2,metric=mse,file={place / 'own.gguf'}", "--sampler",
+                     "ddim:steps=4", "--seeds", "1", "--steps", "1", "-q", env=home)
+        told = self.refusal("control", alone, "--branch", f"bac:file={alone}", env=home)
+        self.assertTrue(told.rstrip().endswith(f"leave file= out and run: reprise calibrate '{alone}' --sampler ddpm"), told)
 
     def test_say_what_a_program_without_media_lacks(self):
         if (pathlib.Path(PROGRAM).parent / "reprise_video.so").exists():

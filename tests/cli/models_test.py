@@ -5,11 +5,13 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import tempfile
 import unittest
 
 import tiny_gguf
+import tiny_policy
 
 
 class Models(unittest.TestCase):
@@ -146,6 +148,25 @@ class Models(unittest.TestCase):
         for words in ("robot policy for pusht", "16 actions of 2 values, 8 of them executed", "2 observations of 18 values",
                       "reprise control pusht-demo"):
             self.assertIn(words, stdout)
+
+    def test_info_recommends_only_what_runs(self):
+        """A command in its answer works; where control would refuse the policy, it says why instead."""
+        for n_obs, n_action, env, words in ((20, 2, "pusht", "18 (8 corners of the block's outline and the agent"),
+                                            (60, 9, "", "does not fit Push-T: it sees 60 numbers and gives 9"),
+                                            (60, 9, "kitchen", "kitchen at 10 Hz, an environment that is not here")):
+            path = self.data / "other policy.safetensors"
+            tiny_policy.write(path, 32, n_obs, n_action, env=env, name="pusht-demo")
+            stdout = re.sub(r"\s+", " ", self.run_program("info", str(path))[0])
+            self.assertIn(words, stdout)
+            self.assertNotIn("reprise control", stdout)
+            refusal = self.refusal("control", str(path))
+            self.assertIn("reprise calibrate --observations FILE", refusal)
+            self.assertIn("'kitchen'" if env == "kitchen" else f"it sees {n_obs} numbers", refusal)
+        for env in ("", "pusht"):
+            tiny_policy.write(path, 32, 18, 2, env=env)
+            stdout = re.sub(r"\s+", " ", self.run_program("info", str(path))[0])
+            command = re.search(r"run it: reprise (control .*?) layers", stdout)[1]
+            self.run_program(*shlex.split(command), "--seeds", "1", "--steps", "1", "-q")
 
     def test_a_robot_policy_is_no_language_model(self):
         for verb in (("run", "pusht-demo", "-p", "push"), ("chat", "pusht-demo")):

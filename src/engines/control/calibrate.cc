@@ -10,22 +10,9 @@
 
 namespace reprise {
 
-namespace {
-
-// What a command line may call the model: its own name may belong to another file or to none.
-std::string name_or_path(const PolicyTransformerModel& model) {
-  try {
-    if (find_model(model.name) == model.path) return model.name;
-  } catch (const Error&) {  // there is none of that name
-  }
-  return model.path;
-}
-
-}  // namespace
-
 CalibrationSubject calibration_subject(const PolicyTransformerModel& model,
                                        const ActionSampler& sampler) {
-  return {.model = name_or_path(model),
+  return {.model = name_or_path(model.name, model.path),
           .model_hash = model.hash,
           .sampler = sampler.spec().text(),
           .timesteps = {sampler.timesteps().begin(), sampler.timesteps().end()},
@@ -64,7 +51,8 @@ MeasuredCalibration calibrate_branches(const std::shared_ptr<const PolicyTransfo
                      .n_calls = static_cast<int32_t>(observations.size()),
                      .seeds = {seeds.begin(), seeds.end()},
                      .calibration = similarity.mean()},
-          .n_zeroed = similarity.n_zeroed()};
+          .n_zeroed = similarity.n_zeroed(),
+          .n_obs_outside = policy.counts().n_obs_outside};
 }
 
 }  // namespace reprise

@@ -21,7 +21,8 @@ struct CalibrateEvents {
 
 struct MeasuredCalibration {
   CalibrationRecord record;
-  int64_t n_zeroed = 0;  // outputs without a norm or not finite, which counted as zeros
+  int64_t n_zeroed = 0;       // outputs without a norm or not finite, which counted as zeros
+  int64_t n_obs_outside = 0;  // as ControlCounts has it
 };
 
 // Measures how alike the outputs of every branch are at every two steps: one uncached call an

@@ -1,6 +1,7 @@
 #include "engines/control/calibration_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cassert>
@@ -8,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -15,6 +17,7 @@
 #include "core/error.h"
 #include "core/gguf_file.h"
 #include "core/printable.h"
+#include "core/shell_word.h"
 #include "engines/control/step_pairs.h"
 #include "gguf.h"
 
@@ -43,9 +46,23 @@ class Refusal final : public Error {
 struct Place {
   const std::string& path;
   const CalibrationSubject& subject;
+  CalibrationUse use = {};
 
+  // Ends a message about a file that is there. One that the user named may be good for another
+  // sampler, or be no calibration at all: it is not to be overwritten.
+  std::string advice() const {
+    return fmt::format("{}: {}", use.is_named ? "leave file= out and run" : "make it anew",
+                       subject.command(wanted()));
+  }
+  // Makes this very file.
+  std::string command(std::span<const BranchMetric> metrics) const {
+    return subject.command(metrics, use.is_named ? path : "");
+  }
+  std::span<const BranchMetric> wanted() const {
+    return use.metric ? std::span(&*use.metric, 1) : std::span<const BranchMetric>();
+  }
   [[noreturn]] void fail(const std::string& what) const {
-    throw Refusal(fmt::format("{}: {}; make it anew: {}", path, what, subject.command()));
+    throw Refusal(fmt::format("{}: {}; {}", path, what, advice()));
   }
 };
 
@@ -204,6 +221,21 @@ std::vector<float> read_triangles(const Place& place, const GgufFile& file,
   return values;
 }
 
+// That it holds what the caller needs.
+void check_metric(const Place& place, const BranchCalibration& calibration) {
+  if (!place.use.metric || calibration.similarity.contains(*place.use.metric)) return;
+  std::vector<BranchMetric> metrics;
+  std::vector<std::string_view> names;
+  for (const auto& [metric, values] : calibration.similarity) {
+    metrics.push_back(metric);
+    names.push_back(to_string(metric));
+  }
+  metrics.push_back(*place.use.metric);
+  throw Refusal(fmt::format("{}: holds {}, not {}; take metric={} or measure all of them: {}",
+                            place.path, fmt::join(names, ", "), to_string(*place.use.metric),
+                            names.front(), place.command(metrics)));
+}
+
 CalibrationRecord checked_record(const Place& place, const GgufFile& file) {
   check_subject(place, file);
   CalibrationRecord record{.subject = place.subject, .n_calls = 0, .seeds = {}, .calibration = {}};
@@ -223,13 +255,21 @@ CalibrationRecord checked_record(const Place& place, const GgufFile& file) {
     record.calibration.similarity[metric] = unpacked(pairs, triangles);
   }
   check_counts(place, record);
+  check_metric(place, record.calibration);
   return record;
 }
 
 }  // namespace
 
-std::string CalibrationSubject::command() const {
-  return fmt::format("reprise calibrate {} --sampler {}", model, sampler);
+std::string CalibrationSubject::command(std::span<const BranchMetric> metrics,
+                                        std::string_view output) const {
+  std::string out =
+      fmt::format("reprise calibrate {} --sampler {}", shell_word(model), shell_word(sampler));
+  const bool is_default = metrics.size() == 1 && metrics[0] == BranchMetric::kCosine;
+  for (const BranchMetric metric : is_default ? std::span<const BranchMetric>() : metrics)
+    out += fmt::format(" --metric {}", to_string(metric));
+  if (!output.empty()) out += fmt::format(" -o {}", shell_word(output));
+  return out;
 }
 
 void write_calibration(const std::string& path, const CalibrationRecord& record) {
@@ -248,14 +288,18 @@ void write_calibration(const std::string& path, const CalibrationRecord& record)
   write_file(path, as_gguf(record, triangles));
 }
 
-CalibrationRecord read_calibration(const std::string& path, const CalibrationSubject& subject) {
-  const Place place{path, subject};
+CalibrationRecord read_calibration(const std::string& path, const CalibrationSubject& subject,
+                                   const CalibrationUse& use) {
+  const Place place{path, subject, use};
   try {
     return checked_record(place, GgufFile::open(path));
   } catch (const Refusal&) {
     throw;
   } catch (const Error& e) {  // of the reader of GGUF files
-    throw Error(fmt::format("{}; or make it anew: {}", e.what(), subject.command()));
+    std::error_code error;
+    if (std::filesystem::exists(path, error))
+      throw Error(fmt::format("{}; or {}", e.what(), place.advice()));
+    throw Error(fmt::format("{}; make it: {}", e.what(), place.command(place.wanted())));
   }
 }
 

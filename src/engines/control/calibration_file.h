@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policies/branch/branch_policy.h"
@@ -21,8 +23,10 @@ struct CalibrationSubject {
   BranchShape shape() const {
     return {n_layers, static_cast<int32_t>(timesteps.size()), n_of_a_layer};
   }
-  // "reprise calibrate pusht-demo --sampler ddim:steps=20", which errors tell the user to run.
-  std::string command() const;
+  // "reprise calibrate pusht-demo --sampler ddim:steps=20 --metric l1 -o FILE", quoted for a shell,
+  // which errors tell the user to run. No metric or output: the default.
+  std::string command(std::span<const BranchMetric> metrics = {},
+                      std::string_view output = {}) const;
 };
 
 struct CalibrationRecord {
@@ -37,22 +41,33 @@ struct CalibrationRecord {
 // Throws Error when it cannot be written, and on numbers that read_calibration would refuse.
 void write_calibration(const std::string& path, const CalibrationRecord& record);
 
-// Reads and checks all of it. Throws Error that names the command when the file is missing, damaged
-// or of another model, sampler, K, timesteps or number of layers, or holds numbers that no
-// measurement gives.
-CalibrationRecord read_calibration(const std::string& path, const CalibrationSubject& subject);
+// What a calibration is read for.
+struct CalibrationUse {
+  std::optional<BranchMetric> metric = {};  // which it must hold
+  bool is_named = false;                    // the user gave the file's name, with file=
+};
 
-// The usual places, the first to look at first: MODEL.branch.gguf beside the model and in the data
-// folder ($XDG_DATA_HOME/reprise; left out where nothing says where that is).
-std::vector<std::string> calibration_places(const std::string& model_path);
+// Reads and checks all of it. Throws Error that ends with the command that helps when the file is
+// missing, damaged or of another model, sampler, K, timesteps or number of layers, lacks the metric
+// or holds numbers that no measurement gives. The command overwrites no file that the user named,
+// but one of this subject, and then with the metrics that it has.
+CalibrationRecord read_calibration(const std::string& path, const CalibrationSubject& subject,
+                                   const CalibrationUse& use = {});
+
+// The usual places, the first to look at first: beside the model and in the data folder
+// ($XDG_DATA_HOME/reprise; left out where nothing says where that is). A file a sampler:
+// MODEL.branch.gguf for ddpm, MODEL.ddim-steps-20.branch.gguf for ddim:steps=20.
+std::vector<std::string> calibration_places(const std::string& model_path,
+                                            std::string_view sampler);
 
 // Where a new one goes: the first of them in a folder that may be written. Makes the data folder.
 // Throws Error when there is none.
-std::string calibration_place(const std::string& model_path);
+std::string calibration_place(const std::string& model_path, std::string_view sampler);
 
 // The calibration of `file`, or when that is empty the first in the usual places that is of this
-// subject. Throws the Error of the first file, or one that names the places and the command.
+// subject and holds the metric. Throws the Error of the first file, or one that names the places
+// and the command.
 CalibrationRecord load_calibration(const std::string& file, const std::string& model_path,
-                                   const CalibrationSubject& subject);
+                                   const CalibrationSubject& subject, BranchMetric metric);
 
 }  // namespace reprise

@@ -146,11 +146,54 @@ TEST_F(CalibrationFile, RefusesAnotherSubject) {
 TEST_F(CalibrationFile, RefusesAFileThatIsNone) {
   fs::remove(path_);
   EXPECT_THAT(fault(), AllOf(StartsWith(path_ + ": "), HasSubstr("No such file"),
-                             EndsWith(std::string("; or make it anew: ") + kCommand)));
+                             EndsWith(std::string("; make it: ") + kCommand)));
   EXPECT_THAT(fault_of("GGUF"), EndsWith(std::string("; or make it anew: ") + kCommand));
   for (const size_t n_cut : {size_t{1}, bytes_.size() / 2, bytes_.size() - 30}) {
     EXPECT_THAT(fault_of(bytes_.substr(0, bytes_.size() - n_cut)), EndsWith(kCommand)) << n_cut;
   }
+}
+
+// A command that is copied from an error must cure it, and destroy nothing.
+TEST_F(CalibrationFile, AdvisesAboutAFileThatTheUserNamed) {
+  const auto fault_for = [&](BranchMetric metric, const CalibrationSubject& subject) {
+    try {
+      read_calibration(path_, subject, {.metric = metric, .is_named = true});
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("accepted");
+  };
+  using enum BranchMetric;
+  EXPECT_EQ(fault_for(kL2, record_.subject), "accepted");
+  CalibrationRecord one = record_;
+  one.calibration.similarity.erase(kCosine);
+  one.calibration.similarity.erase(kL1);
+  write_calibration(path_, one);
+  EXPECT_EQ(fault_for(kL1, record_.subject),
+            path_ + ": holds mse, l2, not l1; take metric=mse or measure all of them: " + kCommand +
+                " --metric mse --metric l2 --metric l1 -o " + path_);
+  CalibrationSubject other = record_.subject;
+  other.sampler = "ddpm";
+  EXPECT_EQ(fault_for(kL1, other),
+            path_ +
+                ": is of sampler ddim:steps=8, not ddpm; leave file= out and "
+                "run: reprise calibrate demo --sampler ddpm --metric l1");
+  write_file(path_, std::as_bytes(std::span("notes of the user's")));
+  EXPECT_THAT(fault_for(kCosine, record_.subject),
+              EndsWith(std::string("; or leave file= out and run: ") + kCommand));
+  fs::remove(path_);
+  EXPECT_THAT(fault_for(kMse, record_.subject),
+              EndsWith(std::string("; make it: ") + kCommand + " --metric mse -o " + path_));
+}
+
+TEST(CalibrateCommand, IsQuotedForAShell) {
+  CalibrationSubject subject = small_record().subject;
+  subject.model = "my models/it's.gguf";
+  const BranchMetric metrics[] = {BranchMetric::kCosine, BranchMetric::kL1};
+  EXPECT_EQ(subject.command(metrics, "a b"),
+            "reprise calibrate 'my models/it'\\''s.gguf' --sampler ddim:steps=8 --metric cosine "
+            "--metric l1 -o 'a b'");
+  EXPECT_EQ(small_record().subject.command({metrics, 1}), kCommand);
 }
 
 TEST_F(CalibrationFile, RefusesForeignMetadata) {

@@ -52,7 +52,7 @@ class CalibrationPlace : public testing::Test {
   }
   std::string fault(const std::string& file, const std::string& sampler) const {
     try {
-      load_calibration(file, model_, record(sampler).subject);
+      load_calibration(file, model_, record(sampler).subject, BranchMetric::kCosine);
     } catch (const Error& e) {
       return e.what();
     }
@@ -65,7 +65,7 @@ class CalibrationPlace : public testing::Test {
 };
 
 TEST_F(CalibrationPlace, IsBesideTheModelOrInTheDataFolder) {
-  EXPECT_THAT(calibration_places(model_), ElementsAre(beside_, in_data_));
+  EXPECT_THAT(calibration_places(model_, "ddpm"), ElementsAre(beside_, in_data_));
   const std::pair<const char*, const char*> cases[] = {
       {"demo.gguf", "demo.branch.gguf"},
       {"a/demo.Q8_0.gguf", "a/demo.Q8_0.branch.gguf"},
@@ -74,20 +74,37 @@ TEST_F(CalibrationPlace, IsBesideTheModelOrInTheDataFolder) {
       {"a/checkpoint.v2/", "a/checkpoint.v2.branch.gguf"},
   };
   for (const auto& [model, want] : cases) {
-    EXPECT_EQ(calibration_places(model).front(), want) << model;
+    EXPECT_EQ(calibration_places(model, "ddpm").front(), want) << model;
   }
 }
 
+// So that measuring one sampler leaves the others' files alone.
+TEST_F(CalibrationPlace, IsOneASampler) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"ddim:steps=20", "demo.ddim-steps-20.branch.gguf"},
+      {"ddim:steps=20,spacing=trailing", "demo.ddim-steps-20-spacing-trailing.branch.gguf"},
+      {"respaced:steps=8", "demo.respaced-steps-8.branch.gguf"},
+  };
+  for (const auto& [sampler, want] : cases) {
+    const std::string place = calibration_place(model_, sampler);
+    EXPECT_EQ(place, (root_ / "models" / want).string());
+    put(place, sampler);
+  }
+  put(calibration_place(model_, "ddpm"), "ddpm");
+  for (const char* sampler : {"ddpm", "ddim:steps=20", "respaced:steps=8"})
+    EXPECT_EQ(fault("", sampler), "accepted") << sampler;
+}
+
 TEST_F(CalibrationPlace, IsWrittenWhereThatIsAllowed) {
-  EXPECT_EQ(calibration_place(model_), beside_);
+  EXPECT_EQ(calibration_place(model_, "ddpm"), beside_);
   // No folder is written as little as one that may not be; root may write all others.
   const std::string elsewhere = (root_ / "gone/demo.gguf").string();
-  EXPECT_EQ(calibration_place(elsewhere), in_data_);
+  EXPECT_EQ(calibration_place(elsewhere, "ddpm"), in_data_);
   EXPECT_TRUE(fs::is_directory(root_ / "data/reprise"));
   fs::remove_all(root_ / "data");
   std::ofstream(root_ / "data") << "a file";
   try {
-    calibration_place(elsewhere);
+    calibration_place(elsewhere, "ddpm");
     ADD_FAILURE();
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), HasSubstr("may be written to none of " +
@@ -100,14 +117,33 @@ TEST_F(CalibrationPlace, LoadsTheFirstThatFits) {
                                    "); make one: reprise calibrate demo --sampler ddpm");
   put(in_data_, "ddpm");
   EXPECT_EQ(fault("", "ddpm"), "accepted");
-  // That of an installed model may be of another sampler, and stay so.
-  put(beside_, "ddim:steps=3");
+  // That of an installed model may be of an older one, and stay so.
+  CalibrationRecord older = record("ddpm");
+  older.subject.model_hash = "1badc0de1badc0de";
+  write_calibration(beside_, older);
   EXPECT_EQ(fault("", "ddpm"), "accepted");
-  EXPECT_EQ(fault("", "ddim:steps=3"), "accepted");
-  EXPECT_EQ(fault("", "respaced:steps=3"),
+  fs::remove(in_data_);
+  EXPECT_EQ(fault("", "ddpm"),
             beside_ +
-                ": is of sampler ddim:steps=3, not respaced:steps=3; make it anew: reprise "
-                "calibrate demo --sampler respaced:steps=3");
+                ": is of a model with hash 1badc0de1badc0de, demo has 00c0ffee00c0ffee; make it "
+                "anew: reprise calibrate demo --sampler ddpm");
+}
+
+TEST_F(CalibrationPlace, LoadsTheOneThatHoldsTheMetric) {
+  put(in_data_, "ddpm");
+  CalibrationRecord one = record("ddpm");
+  one.calibration.similarity.erase(BranchMetric::kL1);
+  write_calibration(beside_, one);
+  const CalibrationRecord found = load_calibration("", model_, one.subject, BranchMetric::kL1);
+  EXPECT_TRUE(found.calibration.similarity.contains(BranchMetric::kL1));
+  fs::remove(in_data_);
+  try {
+    load_calibration("", model_, one.subject, BranchMetric::kL1);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("measure all of them: reprise calibrate demo --sampler ddpm "
+                                    "--metric cosine --metric mse --metric l2 --metric l1"));
+  }
 }
 
 TEST_F(CalibrationPlace, TakesTheFileThatTheUserNamed) {

@@ -11,7 +11,8 @@ ChosenBranch choose_branch(std::string_view text, const PolicyTransformerModel& 
   std::unique_ptr<BranchPolicy> policy = make_branch_policy(text);
   std::optional<CalibrationRecord> calibration;
   if (policy->needs_calibration())
-    calibration = load_calibration(policy->file(), model.path, calibration_subject(model, steps));
+    calibration = load_calibration(policy->file(), model.path, calibration_subject(model, steps),
+                                   policy->metric());
   BranchSchedule schedule = policy->schedule(branch_shape(model.hparams, steps),
                                              calibration ? &calibration->calibration : nullptr);
   return {std::string(text), std::move(policy), std::move(calibration), std::move(schedule)};

@@ -14,7 +14,9 @@
 #include "core/stopwatch.h"
 #include "engines/control/chosen_branch.h"
 #include "engines/control/policy_bench_peer.h"
+#include "engines/control/pusht_environment.h"
 #include "engines/control/pusht_eval.h"
+#include "engines/control/recorded_observations.h"
 
 namespace reprise {
 namespace {
@@ -64,13 +66,14 @@ class ControlBench {
         one_thread_(1),
         peak_(backend_, Arithmetic::kF32),
         one_thread_peak_(one_thread_, Arithmetic::kF32) {
+    read_or_check_observations();
     const Model f32 = PolicyTransformerModel::from_file(file_, PolicyWeights::kF32);
     add("ddpm full, f32", f32, "ddpm", kFull);
     for (const auto& [name, weights] : {std::pair("as-is", PolicyWeights::kAsIs),
                                         {"f16", PolicyWeights::kF16},
                                         {"q8_0", PolicyWeights::kQ8_0}}) {
-      add(fmt::format("ddpm full, {}", name), PolicyTransformerModel::from_file(file_, weights),
-          "ddpm", kFull);
+      if (const Model model = held_as(name, weights))
+        add(fmt::format("ddpm full, {}", name), model, "ddpm", kFull);
     }
     for (const char* branch : {kBac5, kBac3, "joint:updates=10", "uniform:updates=10"})
       add(fmt::format("ddpm {}", branch), f32, "ddpm", branch);
@@ -83,7 +86,8 @@ class ControlBench {
   void compare_actions() {
     on_turn_();
     DiffusionPolicy& full = *contestants_[0].policy;
-    observations_ = pusht_observations(full, kErrorSeed, options_.n_observations, kErrorSpread);
+    if (observations_.empty())
+      observations_ = pusht_observations(full, kErrorSeed, options_.n_observations, kErrorSpread);
     const auto exact = executed_actions(full, observations_, kErrorSeed);
     for (Contestant& one : contestants_) {
       on_turn_();
@@ -207,7 +211,34 @@ class ControlBench {
     if (peer_) report_.facts.emplace_back("peer", peer_->versions());
   }
 
+  // One a row that is not there.
+  const std::vector<std::string>& missing() const { return missing_; }
+
  private:
+  // Recorded ones, or whether the policy can make those of Push-T.
+  void read_or_check_observations() {
+    if (!options_.observations_file.empty()) {
+      observations_ = read_observations(options_.observations_file, file_.hparams,
+                                        options_.n_observations, "--observations");
+      return;
+    }
+    const std::string misfit = pusht_misfit(file_.hparams);
+    if (misfit.empty()) return;
+    throw Error(fmt::format(
+        "{}: does not fit Push-T: {}; give recorded observations with --observations-file",
+        file_.path, misfit));
+  }
+
+  // Null, with a note, where the type cannot hold the weights.
+  Model held_as(std::string_view name, PolicyWeights weights) {
+    try {
+      return PolicyTransformerModel::from_file(file_, weights);
+    } catch (const Error& error) {
+      missing_.push_back(fmt::format("No row of {} weights: {}.", name, error.what()));
+      return nullptr;
+    }
+  }
+
   void add(std::string subject, const Model& model, std::string_view sampler,
            std::string_view branch) {
     const SamplerSpec spec = SamplerSpec::parse(sampler, model->noise);
@@ -268,8 +299,9 @@ class ControlBench {
   std::vector<Contestant> contestants_;  // everything computed in F32 first
   std::optional<PolicyBenchPeer> peer_;
   std::vector<std::vector<float>> observations_;
-  std::vector<double> rmse_;   // px, one a contestant
-  double noise_rmse_ = 0;      // px
+  std::vector<double> rmse_;  // px, one a contestant
+  double noise_rmse_ = 0;     // px
+  std::vector<std::string> missing_;
   std::vector<double> peaks_;  // operations a second of all threads, one a round
   std::vector<double> one_thread_peaks_;
 };
@@ -327,6 +359,10 @@ BenchReport bench_control(const ControlBenchOptions& options,
           : "PyTorch runs the same weights in eager inference mode, with diffusers' scheduler and "
             "with its arithmetic alone; its fastest setting counts. A setting that took more than "
             "4 times the fastest's time in the first round is not run again."};
+  std::ranges::copy(bench.missing(), std::back_inserter(report.notes));
+  if (!options.observations_file.empty())
+    report.notes.emplace_back(
+        "Errors are in the units of the policy's actions, whatever they are.");
   return report;
 }
 

@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "engines/control/environment.h"
 #include "engines/pusht/pusht_world.h"
+#include "nets/policy_file.h"
 
 namespace reprise {
+
+// Why a policy of these sizes cannot drive Push-T; empty when it can.
+std::string pusht_misfit(const PolicyHparams& hparams);
 
 // Push-T as a policy meets it: sees the block's corners and the agent, sends the agent to a place.
 class PushtEnvironment final : public Environment {

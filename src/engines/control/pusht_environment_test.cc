@@ -33,6 +33,18 @@ TEST(PushtEnvironment, ScoresAnEpisodeByItsBestStep) {
   }
 }
 
+TEST(PushtMisfit, NamesTheDifference) {
+  EXPECT_EQ(pusht_misfit({.n_obs = 18, .n_action = 2}), "");
+  // As the reference trains it.
+  EXPECT_EQ(pusht_misfit({.n_obs = 20, .n_action = 2}),
+            "it sees 20 numbers and gives 2, Push-T here has 18 (8 corners of the block's outline "
+            "and the agent, x and y each) and 2; the reference's low-dimensional data have 9 "
+            "keypoints and the agent, 20");
+  EXPECT_EQ(pusht_misfit({.n_obs = 60, .n_action = 9}),
+            "it sees 60 numbers and gives 9, Push-T here has 18 (8 corners of the block's outline "
+            "and the agent, x and y each) and 2");
+}
+
 TEST(PushtEnvironment, IsDoneOnceSolved) {
   PushtEnvironment environment(100001);
   const PushtDemonstration shown = PushtExpert({}).demonstrate(PushtWorld(legacy_state(100001)));

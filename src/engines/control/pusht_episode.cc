@@ -51,12 +51,10 @@ class Player {
 };
 
 void check_fits(const PolicyHparams& hparams) {
-  if (hparams.n_obs != kPushtObservation || hparams.n_action != kPushtAction) {
-    throw Error(
-        fmt::format("the policy sees {} numbers and gives {}; Push-T has {} and {}; use a "
-                    "model that was trained for it",
-                    hparams.n_obs, hparams.n_action, kPushtObservation, kPushtAction));
-  }
+  const std::string misfit = pusht_misfit(hparams);
+  if (misfit.empty()) return;
+  throw Error(
+      fmt::format("the policy does not fit Push-T: {}; take one that was trained for it", misfit));
 }
 
 }  // namespace

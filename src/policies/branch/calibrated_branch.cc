@@ -100,8 +100,8 @@ std::vector<OptionSpec> calibrated_options(std::string_view force_last) {
                         "how alike two outputs are: cosine, or a distance"),
           force_last_option(force_last),
           text_option("file", kUsualPlace,
-                      "the calibration; auto: MODEL.branch.gguf beside the model, else in the "
-                      "data folder")};
+                      "the calibration; auto: the one of the sampler, beside the model or in the "
+                      "data folder: MODEL.branch.gguf, MODEL.ddim-steps-20.branch.gguf")};
 }
 
 CalibratedBranch::Config calibrated_config(const Options& options) {
