@@ -8,7 +8,7 @@ CUDA_ARCH ?= 90
 FUZZ_SECONDS ?= 60
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
-.PHONY: help setup source configure build cuda model demo demo-robot test nightly fuzz bench bench-quick bench-shapes peer format tidy check-arch install clean
+.PHONY: help setup source configure build cuda model demo demo-robot test nightly fuzz bench bench-quick bench-shapes conformance peer format tidy check-arch install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,10 @@ bench-quick: model ## the same with fewer policies and shorter contexts, in unde
 bench-shapes: model peer ## the same on random models of 0.5B and 1B shape, Q4_0 and F16: about an hour, 3.8 GB in build/shapes
 	@cmake --build $(BUILD) -j $(JOBS) --target make_shaped_model
 	@BUILD=$(BUILD) tools/bench_shapes.sh
+
+conformance: configure ## compare Push-T with Chipmunk over 100 episodes of its expert: 4 s once built, build/conformance.json
+	@cmake --build $(BUILD) -j $(JOBS) --target pusht_conformance
+	@$(BUILD)/bench/pusht_conformance 100 --json $(BUILD)/conformance.json
 
 format:          ## format every source file
 	@clang-format -i $(SOURCES)

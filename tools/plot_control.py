@@ -3,8 +3,8 @@
 
 Usage: plot_control.py EVAL.json OUT.svg
 
-A mark is a row of the report: the mean score with one standard error on either side against the milliseconds of one chunk.
-Methods that differ in their budget alone are joined.
+A mark is a row of the report, but of two spacings of the same steps `trailing` alone is shown: the mean score with one
+standard error on either side against the milliseconds of one chunk. Methods that differ in their budget alone are joined.
 """
 
 import math
@@ -12,6 +12,7 @@ import re
 import sys
 
 import svg_plot
+from pusht_table import shown
 
 WIDTH, HEIGHT = 860, 500
 LEFT, RIGHT, TOP, BOTTOM = 64, 190, 44, 52
@@ -65,7 +66,7 @@ def free_place(x, y, words, taken):
 
 
 def draw(report):
-    rows = report["rows"]
+    rows = list(shown({row["method"]: row for row in report["rows"]}).values())
     times = [row["chunk_ms"] for row in rows]
     fastest, slowest = min(times) / 1.2, max(times) * 1.2
     ends = [row["score"]["mean"] + side * row["score"]["standard_error"] for row in rows for side in (-1, 1)]

@@ -10,23 +10,23 @@
 #include <optional>
 #include <utility>
 
+#include "cli/control_check.h"
+#include "cli/control_episodes.h"
 #include "cli/episode_pictures.h"
 #include "cli/eval_flags.h"
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
 #include "cli/ledger_output.h"
-#include "cli/progress.h"
+#include "cli/outside_warning.h"
 #include "cli/robot_flags.h"
 #include "cli/span_recorder.h"
 #include "cli/usage_error.h"
-#include "core/error.h"
 #include "core/machine.h"
 #include "core/sample_mean.h"
-#include "core/text_table.h"
 #include "engines/control/control_ledger.h"
 #include "engines/control/control_loop.h"
 #include "engines/control/diffusion_planner.h"
-#include "engines/control/pusht_environment.h"
+#include "engines/control/recording_planner.h"
 
 namespace reprise {
 namespace {
@@ -38,59 +38,15 @@ struct ControlFlags {
   ControlOptions loop;
   std::string mode = "sync";
   std::optional<double> rate_hz;  // else the model's
-  int64_t n_seeds = 10;
-  uint32_t first_seed = 100000;  // of the published protocol
-  int64_t n_steps = kPushtMostSteps;
+  EpisodeRange episodes;
   PictureFlags pictures;
   LedgerChoice ledger;
   std::string json_path;
 };
 
-struct Episode {
-  uint32_t seed = 0;
-  EpisodeResult result;
-};
-
-// Of scores, or of 1 for every solved episode.
-SampleMean mean_of(std::span<const Episode> episodes, bool counts_solved) {
-  std::vector<double> samples;
-  for (const Episode& episode : episodes) {
-    samples.push_back(counts_solved ? (episode.result.is_done ? 1.0 : 0.0) : episode.result.score);
-  }
-  return sample_mean(samples);
-}
-
-std::string with_error(const SampleMean& mean, size_t n) {
-  return n < 2 ? fmt::format("{:.3f}", mean.mean)
-               : fmt::format("{:.3f} ± {:.3f}", mean.mean, mean.standard_error);
-}
-
-void print_table(std::span<const Episode> episodes) {
-  using Align = TextTable::Align;
-  TextTable table({{"seed", Align::kLeft},
-                   {"score", Align::kRight},
-                   {"success", Align::kRight},
-                   {"steps", Align::kRight}});
-  int64_t n_steps = 0;
-  for (const Episode& episode : episodes) {
-    const EpisodeResult& result = episode.result;
-    n_steps += result.n_ticks;
-    table.add({fmt::format("{}", episode.seed), fmt::format("{:.3f}", result.score),
-               result.is_done ? "yes" : "no", fmt::format("{}", result.n_ticks)});
-  }
-  const size_t n = episodes.size();
-  table.add({"mean", with_error(mean_of(episodes, false), n),
-             with_error(mean_of(episodes, true), n),
-             fmt::format("{:.1f}", static_cast<double>(n_steps) / static_cast<double>(n))});
-  fmt::print("{}", table.text());
-}
-
-ordered_json to_json(const SampleMean& mean) {
-  return {{"mean", mean.mean}, {"standard_error", mean.standard_error}};
-}
-
 ordered_json to_json(const ControlFlags& flags, const LoadedRobot& robot,
-                     std::span<const Episode> episodes, const Ledger& ledger) {
+                     std::span<const DrivenEpisode> episodes, const Ledger& ledger,
+                     const std::optional<ControlCheck>& check) {
   const Machine machine = this_machine();
   ordered_json out = {{"model", robot.model->path},
                       {"model_hash", robot.model->hash},
@@ -104,41 +60,12 @@ ordered_json to_json(const ControlFlags& flags, const LoadedRobot& robot,
                       {"cpu", machine.cpu},
                       {"commit", machine.commit},
                       {"date", machine.date},
-                      {"score", to_json(mean_of(episodes, false))},
-                      {"success", to_json(mean_of(episodes, true))},
-                      {"episodes", ordered_json::array()}};
-  for (const Episode& episode : episodes) {
-    out["episodes"].push_back({{"seed", episode.seed},
-                               {"score", episode.result.score},
-                               {"is_solved", episode.result.is_done},
-                               {"n_steps", episode.result.n_ticks}});
-  }
+                      {"score", to_json(sample_mean(scores(episodes)))},
+                      {"success", to_json(sample_mean(successes(episodes)))},
+                      {"episodes", episodes_json(episodes)}};
+  if (check) out["verify"] = check_json(*check);
   out["ledger"] = ordered_json::parse(ledger_json(ledger));
   return out;
-}
-
-// Adds the episodes that are whole, also where a later one fails.
-void run_episodes(const ControlFlags& flags, ControlLoop& loop, EpisodePictures* pictures,
-                  SpanRecorder& spans, std::vector<Episode>& episodes) {
-  Progress progress("driving", "episodes", flags.n_seeds);
-  for (int64_t i = 0; i < flags.n_seeds && !was_interrupted(); ++i) {
-    const auto seed = static_cast<uint32_t>(flags.first_seed + i);
-    PushtEnvironment environment(seed);
-    ControlEvents events;
-    events.is_cancelled = was_interrupted;
-    if (pictures != nullptr) {
-      events.on_tick = [&](const ControlTick& tick) { pictures->add(seed, environment, tick); };
-    }
-    const EpisodeResult result = loop.run(environment, seed, flags.n_steps, events);
-    spans.add("drive", fmt::format("seed {}", seed));
-    if (pictures != nullptr) {
-      pictures->end_episode(result);
-      spans.add("draw", fmt::format("seed {}", seed));
-    }
-    if (!result.was_cancelled) episodes.push_back({seed, result});
-    if (!flags.pictures.is_watched) progress.update(i + 1);
-  }
-  if (!was_interrupted()) progress.finish();
 }
 
 // Keeps the first error of several steps that are all to be tried.
@@ -163,14 +90,9 @@ class FirstError {
 int run_control(ControlFlags flags) {
   flags.loop.mode = checked_flag([&] { return parse_control_mode(flags.mode); });
   check_json_path(flags.json_path);
-  if (flags.ledger.kind == LedgerChoice::Kind::kVerify) {
-    throw UsageError(
-        "--ledger verify: one episode proves nothing here; reprise eval pusht runs "
-        "policies on the same seeds with the same noise");
-  }
-  if (flags.first_seed + static_cast<uint64_t>(flags.n_seeds) > uint64_t{1} << 32) {
+  if (flags.episodes.first_seed + static_cast<uint64_t>(flags.episodes.n) > uint64_t{1} << 32) {
     throw UsageError(fmt::format("--first-seed {}: {} seeds from there on do not fit into 32 bits",
-                                 flags.first_seed, flags.n_seeds));
+                                 flags.episodes.first_seed, flags.episodes.n));
   }
   SpanRecorder spans;
   const Backend backend = flags.robot.policy.backend();
@@ -178,7 +100,9 @@ int run_control(ControlFlags flags) {
   flags.loop.rate_hz = flags.rate_hz.value_or(robot.model->control_hz);
   DiffusionPlanner planner(*robot.policy);
   checked_flag([&] { return flags.loop.check(planner.shape()), 0; });
-  ControlLoop loop(planner, flags.loop);
+  const bool is_verified = flags.ledger.kind == LedgerChoice::Kind::kVerify;
+  RecordingPlanner recording(planner);
+  ControlLoop loop(is_verified ? static_cast<ChunkPlanner&>(recording) : planner, flags.loop);
   spans.add("load", "model");
 
   std::optional<EpisodePictures> pictures;
@@ -189,22 +113,33 @@ int run_control(ControlFlags flags) {
     pictures.emplace(flags.pictures, detail, flags.loop.rate_hz, flags.loop.is_realtime);
   }
   // What is whole is shown and written whatever becomes of a later episode.
-  std::vector<Episode> episodes;
+  std::vector<DrivenEpisode> episodes;
   FirstError error;
-  error.of([&] { run_episodes(flags, loop, pictures ? &*pictures : nullptr, spans, episodes); });
+  error.of([&] {
+    drive_episodes(flags.episodes, flags.pictures.is_watched ? "" : "driving", loop,
+                   {pictures ? &*pictures : nullptr, &spans}, episodes);
+  });
   error.of([&] { loop.finish(); });
+  warn_of_outside(robot.policy->counts().n_obs_outside);
   if (episodes.empty()) error.rethrow();
   error.of([&] {
     if (pictures) pictures->finish();
   });
-  if (!episodes.empty()) print_table(episodes);
+  if (!episodes.empty()) print_episodes(episodes);
   Ledger ledger = control_ledger(robot.policy->counts(), loop.report(),
                                  robot.sampler + " " + flags.robot.branch_text());
   ledger.spans = spans.take();
   print_ledger(ledger, flags.ledger);
+  std::optional<ControlCheck> check;
+  error.of([&] {
+    if (!is_verified || std::ssize(episodes) < flags.episodes.n) return;
+    check = check_against_exact(robot, backend, flags.loop, flags.episodes, episodes,
+                                recording.plans());
+    print_check(*check, ledger);
+  });
   error.of([&] {
     if (flags.json_path.empty()) return;
-    write_eval_json(to_json(flags, robot, episodes, ledger), flags.json_path);
+    write_eval_json(to_json(flags, robot, episodes, ledger, check), flags.json_path);
   });
   error.rethrow();
   return was_interrupted() ? kExitInterrupted : 0;
@@ -212,13 +147,13 @@ int run_control(ControlFlags flags) {
 
 void add_flags(CLI::App& verb, ControlFlags& flags) {
   add_robot_flags(verb, flags.robot);
-  verb.add_option("--seeds", flags.n_seeds, "episodes, one a seed")
+  verb.add_option("--seeds", flags.episodes.n, "episodes, one a seed")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  verb.add_option("--first-seed", flags.first_seed,
+  verb.add_option("--first-seed", flags.episodes.first_seed,
                   "seed of the first one; the published scores are of 100000 to 100049")
       ->capture_default_str();
-  verb.add_option("--steps", flags.n_steps, "control steps of an episode at most")
+  verb.add_option("--steps", flags.episodes.n_steps, "control steps of an episode at most")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   verb.add_option("--mode", flags.mode,

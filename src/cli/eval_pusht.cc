@@ -10,6 +10,7 @@
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/observe_pusht.h"
+#include "cli/outside_warning.h"
 #include "cli/policy_flags.h"
 #include "cli/progress.h"
 #include "cli/pusht_report.h"
@@ -128,6 +129,9 @@ void evaluate(const PushtFlags& flags, const std::shared_ptr<const PolicyTransfo
       model, backend, methods,
       {.run = flags.run, .observations = std::move(observations), .first_noise_seed = kErrorSeed},
       events);
+  int64_t n_outside = 0;
+  for (const PushtMethodResult& result : evaluation.results) n_outside += result.n_obs_outside;
+  warn_of_outside(n_outside);
   if (!evaluation.results.empty()) {
     print_results(evaluation.results);
     fmt::print("full with other noise: {:.1f} px\n", evaluation.noise_rmse);
@@ -175,7 +179,10 @@ void eval_pusht(const PushtFlags& flags) {
   DiffusionPolicy full(model, backend, methods[0].sampler, methods[0].schedule);
   std::vector<std::vector<float>> observations =
       observe_pusht(full, kErrorSeed, flags.n_observations, kErrorSpread);
-  if (flags.is_surge) return show_surge(flags, model, backend, observations);
+  if (flags.is_surge) {
+    warn_of_outside(full.counts().n_obs_outside);
+    return show_surge(flags, model, backend, observations);
+  }
   if (!flags.grid.empty())
     methods = pusht_table_methods(model, backend, observations.front(), throw_if_interrupted);
   evaluate(flags, model, backend, methods, std::move(observations));
@@ -237,9 +244,10 @@ void add_eval_pusht(CLI::App& eval, int& exit_code) {
       ->type_name("FILE");
   verb->footer(
       "Noise belongs to the episode and the chunk, whatever the method. evals: branches computed, "
-      "in\nwhole forwards. error: executed actions against full's from the same observation and "
-      "noise.\n- full: the score minus full's, paired by episode. docs/bac.md explains how to read "
-      "it.\n\n"
+      "in\nwhole forwards. ms, p95: median and 95th percentile of calls for one robot. cache: what "
+      "one\nrobot keeps from step to step. error: executed actions against full's from the same\n"
+      "observation and noise. - full: the score minus full's, paired by episode. docs/bac.md "
+      "explains\nhow to read it.\n\n"
       "Examples:\n"
       "  reprise eval pusht pusht-demo --seeds 20\n"
       "  reprise eval pusht pusht-demo --branch bac:updates=10 --branch uniform:updates=20 "

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/binomial.h"
+#include "core/quantities.h"
 #include "core/text_table.h"
 
 namespace reprise {
@@ -37,6 +38,7 @@ nlohmann::ordered_json result_json(const PushtMethodResult& result) {
                       {"chunk_p95_ms", result.p95_call_ms},
                       {"action_rmse_px", result.action_rmse},
                       {"cache_bytes", result.cache_bytes},
+                      {"n_observations_outside", result.n_obs_outside},
                       {"n", n},
                       {"score", to_json(result.score)},
                       {"n_solved", n_solved(result)},
@@ -74,6 +76,8 @@ void print_results(std::span<const PushtMethodResult> results) {
                    {"evals", Align::kRight},
                    {"GFLOP", Align::kRight},
                    {"ms", Align::kRight},
+                   {"p95", Align::kRight},
+                   {"cache", Align::kRight},
                    {"error px", Align::kRight},
                    {"score", Align::kRight},
                    {"- full", Align::kRight},
@@ -86,7 +90,9 @@ void print_results(std::span<const PushtMethodResult> results) {
     table.add({result.method.sampler.text(), result.method.branch,
                fmt::format("{:.1f}", result.evals_per_chunk),
                fmt::format("{:.2f}", 1e-9 * result.flops_per_chunk),
-               fmt::format("{:.1f}", result.call_ms), fmt::format("{:.1f}", result.action_rmse),
+               fmt::format("{:.1f}", result.call_ms), fmt::format("{:.1f}", result.p95_call_ms),
+               result.cache_bytes == 0 ? "-" : format_bytes(result.cache_bytes),
+               fmt::format("{:.1f}", result.action_rmse),
                fmt::format("{:.3f} ±{:.3f}", result.score.mean, result.score.standard_error),
                &result == results.data() ? "-" : fmt::format("{:+.3f} ±{:.3f}", difference, error),
                fmt::format("{}/{}", n_solved(result), n),

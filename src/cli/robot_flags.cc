@@ -33,4 +33,10 @@ LoadedRobot::LoadedRobot(const RobotFlags& flags, const Backend& backend) {
   policy = std::make_unique<DiffusionPolicy>(model, backend, spec, branch.schedule);
 }
 
+std::unique_ptr<DiffusionPolicy> LoadedRobot::exact_policy(const Backend& backend) const {
+  return std::make_unique<DiffusionPolicy>(model, backend,
+                                           SamplerSpec::parse(sampler, model->noise),
+                                           full_schedule(model->hparams, policy->sampler()));
+}
+
 }  // namespace reprise

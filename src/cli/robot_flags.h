@@ -30,6 +30,9 @@ struct LoadedRobot {
   std::shared_ptr<const PolicyTransformerModel> model;
   std::string sampler;  // as SamplerSpec::text() has it
   std::unique_ptr<DiffusionPolicy> policy;
+
+  // Another of the same model and sampler that computes everything.
+  std::unique_ptr<DiffusionPolicy> exact_policy(const Backend& backend) const;
 };
 
 }  // namespace reprise

@@ -21,6 +21,12 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
+// So many digits behind the point, or two in all where these would say nothing.
+std::string with_digits(double value, int n) {
+  const bool is_tiny = value != 0 && std::abs(value) < std::pow(10, -n);
+  return is_tiny ? fmt::format("{:.1e}", value) : fmt::format("{:.{}f}", value, n);
+}
+
 ordered_json to_json(const BenchSample& sample) {
   return {{"n_runs", sample.n_runs},
           {"median", sample.median},
@@ -97,7 +103,7 @@ std::string format_value(BenchFormat format, double value) {
     case BenchFormat::kShare:
       return fmt::format("{:.1f} %", 100 * value);
     case BenchFormat::kSmall:
-      return value == 0 ? "0" : fmt::format("{:.4f}", value);
+      return value == 0 ? "0" : with_digits(value, 4);
   }
   return "";
 }
@@ -190,8 +196,10 @@ std::string bench_table(const BenchReport& report) {
     std::vector<Row> table = {{"ratio", "median", "quartiles", "runs", "target", ""}};
     for (const BenchRatio& ratio : report.ratios) {
       const BenchSample& v = ratio.value;
-      table.push_back({ratio.key, fmt::format("{:.3f}", v.median),
-                       v.n_runs > 1 ? fmt::format("{:.3f} to {:.3f}", v.low, v.high) : "-",
+      table.push_back({ratio.key, with_digits(v.median, 3),
+                       v.n_runs > 1
+                           ? fmt::format("{} to {}", with_digits(v.low, 3), with_digits(v.high, 3))
+                           : "-",
                        std::to_string(v.n_runs), ratio.target ? ratio.target->text() : "-",
                        !ratio.target                    ? ""
                        : ratio.target->is_met(v.median) ? "met"

@@ -118,6 +118,16 @@ TEST(BenchReport, TableAlignsColumns) {
             "note: Two cores.\n");
 }
 
+TEST(BenchReport, TinyNumbersKeepTwoDigits) {
+  EXPECT_EQ(format_value(BenchFormat::kSmall, 0), "0");
+  EXPECT_EQ(format_value(BenchFormat::kSmall, 0.0123), "0.0123");
+  EXPECT_EQ(format_value(BenchFormat::kSmall, 1.94e-6), "1.9e-06");
+  BenchReport report;
+  report.ratios = {{"error", {1, 1.94e-6, 1.94e-6, 1.94e-6}}, {"share", {1, 0, 0, 0}}};
+  EXPECT_THAT(bench_table(report), HasSubstr("1.9e-06"));
+  EXPECT_THAT(bench_table(report), HasSubstr("0.000"));
+}
+
 TEST(BenchHtml, StandsAloneAndEscapes) {
   const std::string html = bench_html(example());
   EXPECT_THAT(html, HasSubstr("<svg"));

@@ -125,7 +125,10 @@ class Eval(InFolder):
             self.assertLessEqual(low, row["success"]["mean"])
             self.assertGreaterEqual(high, row["success"]["mean"])
             self.assertGreater(row["chunk_ms"], 0)
+            self.assertGreaterEqual(row["chunk_p95_ms"], row["chunk_ms"])
+            self.assertEqual(row["cache_bytes"], 0)  # nothing is reused
             self.assertIn(row["sampler"], done.stdout)
+        self.assertRegex(done.stdout.splitlines()[0], r"evals +GFLOP +ms +p95 +cache +error px")
         svg = self.folder / "e.svg"
         subprocess.run(["python3", str(TOOLS / "plot_control.py"), str(path), str(svg)], check=True)
         self.assertEqual(svg.read_text().count("<title>"), 3)

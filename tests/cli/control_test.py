@@ -121,12 +121,76 @@ class Modes(ControlTest):
         self.assertGreaterEqual(facts["elapsed_s"], 1)
         self.assertGreaterEqual(facts["tick_late_p50_s"], 0)
 
-
     def test_are_in_the_trace(self):
         trace = self.folder / "trace.json"
         self.control("--seeds", "2", "--ledger", f"trace={trace}")
         names = [event["name"] for event in json.loads(trace.read_text())["traceEvents"]]
         self.assertEqual(names, ["model", "seed 100000", "seed 100001"])
+
+
+class Verify(ControlTest):
+    def verified(self, *arguments):
+        path = self.folder / "verified.json"
+        done = self.control("--seeds", "2", *CLOSE, *arguments, "--ledger", "verify", "--json", path)
+        return done, json.loads(path.read_text())
+
+    def test_drives_the_same_episodes_with_exact(self):
+        done, numbers = self.verified("--branch", "uniform:every=2")
+        other = self.folder / "exact.json"
+        self.control("--seeds", "2", *CLOSE, "--exact", "--json", other)
+        exact = json.loads(other.read_text())
+        found = numbers["verify"]
+        self.assertEqual(found["exact_episodes"], exact["episodes"])
+        self.assertEqual(found["score"], exact["score"])
+        self.assertAlmostEqual(found["score_difference"]["mean"], numbers["score"]["mean"] - exact["score"]["mean"])
+        self.assertNotEqual(found["score_difference"]["mean"], 0)
+        self.assertGreater(found["action_rmse_px"], 0)
+        self.assertRegex(done.stderr, r"(?m)^verify: --exact takes .* a chunk, .* solves 0 of 2 .* differ by [0-9.]+ px$")
+        # What it says of itself is unchanged.
+        self.assertEqual(done.stdout, self.control("--seeds", "2", *CLOSE, "--branch", "uniform:every=2").stdout)
+
+    def test_finds_no_difference_where_there_is_none(self):
+        for mode in (["--mode", "sync"], ["--mode", "async+inpaint", "--latency-steps", "3"]):
+            _, numbers = self.verified(*mode)
+            self.assertEqual(numbers["verify"]["score_difference"], {"mean": 0, "standard_error": 0})
+            self.assertEqual(numbers["verify"]["action_rmse_px"], 0)
+            self.assertEqual(numbers["verify"]["exact_episodes"], numbers["episodes"])
+
+
+def with_wider_observations(source, target, factor):
+    """A copy of a policy's GGUF whose normaliser makes all observations `factor` times as large."""
+    data = bytearray(source.read_bytes())
+    name = b"norm.obs.scale"
+    at = data.index(struct.pack("<Q", len(name)) + name)
+    wanted = None
+    while 0 < struct.unpack_from("<Q", data, at)[0] < 100:  # entries of the tensor list, up to its end
+        end = at + 8 + struct.unpack_from("<Q", data, at)[0]
+        n_dims, = struct.unpack_from("<I", data, end)
+        shape = struct.unpack_from(f"<{n_dims}Q", data, end + 4)
+        offset, = struct.unpack_from("<Q", data, end + 8 + 8 * n_dims)
+        if wanted is None:
+            wanted = (shape[0], offset)
+        at = end + 16 + 8 * n_dims
+    begin = (at + 31) // 32 * 32 + wanted[1]
+    scale = struct.unpack_from(f"<{wanted[0]}f", data, begin)
+    assert all(0 < s < 0.1 for s in scale), scale  # 2 over the pixels that training has seen
+    struct.pack_into(f"<{wanted[0]}f", data, begin, *(s * factor for s in scale))
+    target.write_bytes(data)
+    return target
+
+
+class Observations(ControlTest):
+    def test_far_outside_of_the_training_are_told_once(self):
+        usual = self.control("--seeds", "1").stderr
+        self.assertNotIn("outside", usual)
+        strange = with_wider_observations(MODEL, self.folder / "strange.gguf", 100)
+        for verb in (["control", strange, "--steps", "20", "--sampler", "ddim:steps=4", "--seeds", "2"],
+                     ["eval", "pusht", strange, "--steps", "20", "--sampler", "ddim:steps=4", "--seeds", "2", "--observations", "1"]):
+            told = [line for line in self.program(*verb).stderr.splitlines() if "outside [-1.5, 1.5]" in line]
+            self.assertEqual(len(told), 1, told)
+            self.assertRegex(told[0], r"[0-9,]+ numbers of observations")
+            quiet = self.program(*verb, "-q").stderr
+            self.assertNotIn("outside", quiet)
 
 
 @unittest.skipUnless((pathlib.Path(PROGRAM).parent / "reprise_video.so").exists(), "built without media")
@@ -222,7 +286,6 @@ class Refusals(ControlTest):
                 (["--rate", "-1"], "--rate"),
                 (["--rate", "0"], "--rate"),
                 (["--env", "kitchen"], "pusht"),
-                (["--ledger", "verify"], "reprise eval pusht"),
                 (["--seeds", "0"], "--seeds"),
                 (["--first-seed", "4294967290"], "32 bits")]:
             self.assertIn(part, self.refusal("control", MODEL, *arguments, code=2))

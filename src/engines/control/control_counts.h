@@ -9,6 +9,9 @@ namespace reprise {
 // Denoiser steps by how many of their branches were computed.
 enum class StepClass : uint8_t { kAll, kSome, kNone };
 
+// Normalised observations of the training set lie in [-1, 1]; those beyond this are counted.
+inline constexpr float kUsualObservation = 1.5F;
+
 // What calls of a diffusion policy did.
 struct ControlCounts {
   struct Steps {
@@ -23,7 +26,7 @@ struct ControlCounts {
   double flops = 0;              // analytic, of all that was computed
   double saved_flops = 0;        // of the reused branches
   std::array<Steps, 3> steps{};  // by StepClass
-  int64_t n_obs_outside = 0;     // normalised values outside [-1.5, 1.5]
+  int64_t n_obs_outside = 0;     // normalised values beyond kUsualObservation
   double total_s = 0;            // in calls
 
   int64_t n_steps() const { return steps[0].n + steps[1].n + steps[2].n; }

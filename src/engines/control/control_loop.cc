@@ -81,16 +81,18 @@ void ControlOptions::check(const PlannerShape& shape) const {
   }
 }
 
-ControlLoop::ControlLoop(ChunkPlanner& planner, ControlOptions options)
+ControlLoop::ControlLoop(ChunkPlanner& planner, ControlOptions options,
+                         std::unique_ptr<ControlClock> clock)
     : shape_(planner.shape()),
       options_(checked(std::move(options), shape_)),
+      clock_(std::move(clock)),
       // A chunk that is late as a whole stands one step further on.
       queue_(shape_.n_action, shape_.n_usable() + 1),
       schedule_(options_.rate_hz, ControlTime(0)),
       seen_(shape_.n_obs_steps, shape_.n_obs) {
   report_.is_simulated = !options_.is_realtime;
   if (options_.is_realtime) {
-    clock_ = std::make_unique<SteadyClock>();
+    if (!clock_) clock_ = std::make_unique<SteadyClock>();
     worker_ = std::make_unique<ThreadedPlanWorker>(planner, *clock_);
   } else {
     clock_ = std::make_unique<SimulatedClock>();
@@ -185,8 +187,7 @@ std::span<const float> ControlLoop::planned(int64_t slot) {
 }
 
 bool ControlLoop::tick(Environment& environment, int64_t slot, const ControlEvents& events) {
-  const ControlTime deadline = schedule_.deadline(slot);
-  clock_->sleep_until(deadline, events.is_cancelled);
+  clock_->sleep_until(schedule_.deadline(slot), events.is_cancelled);
   if (events.is_cancelled()) return false;
   const bool is_sync = options_.mode == ControlMode::kSync;
   if (const std::optional<FinishedPlan> plan = worker_->take()) {
@@ -195,14 +196,17 @@ bool ControlLoop::tick(Environment& environment, int64_t slot, const ControlEven
   if (slot > 0) seen_.observe(environment);
   check_finite(seen_.newest(), "number of the observation,", slot);
   const bool waits = is_sync && queue_.n_remaining() == 0;
-  if (waits && !plan_and_wait(slot, events.is_cancelled)) return false;
+  if (waits) {
+    const ControlTime asked = clock_->now();
+    if (!plan_and_wait(slot, events.is_cancelled)) return false;
+    schedule_.delay(clock_->now() - asked);
+  }
 
   const std::span<const float> action = queue_.take(slot);
   const bool is_fresh = !action.empty();
   if (is_fresh) held_.assign(action.begin(), action.end());
-  const ControlTime late = clock_->now() - deadline;
+  const ControlTime late = clock_->now() - schedule_.deadline(slot);
   environment.apply(held_);
-  if (waits) schedule_.delay(late);
 
   report_.tick_s.push_back(seconds(late));
   report_.n_misses += seconds(late) > ControlReport::kMissS ? 1 : 0;

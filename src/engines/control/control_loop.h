@@ -66,7 +66,7 @@ struct EpisodeResult {
 // the i-th step from its newest observation, and is dropped when it comes less than kExecLatency
 // before that step. A step without an action holds the last one.
 // kSync stops time: simulated time stands still while the planner works; in real time the schedule
-// shifts by what the plan took.
+// shifts by what the plan took, so that this pause makes no tick late.
 // In real time the thread that runs an episode has a real-time priority meanwhile, where the system
 // grants it (core/realtime_priority.h): plans, and whatever else computes, do not hold up a tick.
 // Source: Diffusion Policy, arXiv 2303.04137, and the real-robot loop of its reference code;
@@ -76,8 +76,10 @@ class ControlLoop {
   static constexpr ControlTime kExecLatency = std::chrono::milliseconds(10);
 
   // `planner` is used by a thread of the loop's own in real time, from here to destruction: what it
-  // counts may be read after finish() alone.
-  ControlLoop(ChunkPlanner& planner, ControlOptions options);
+  // counts may be read after finish() alone. `clock`: what real time is told by; none: the
+  // system's.
+  ControlLoop(ChunkPlanner& planner, ControlOptions options,
+              std::unique_ptr<ControlClock> clock = nullptr);
 
   // One episode from the environment's present state: until it is done, n_ticks_max, or cancelled.
   // The robot rests until the first plan is there. The i-th plan's noise is that of seed_of(seed,

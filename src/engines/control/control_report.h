@@ -20,7 +20,9 @@ LatencySummary latency_summary(std::span<const double> seconds);
 
 // What a control loop did, over all its episodes.
 struct ControlReport {
-  std::vector<double> tick_s;   // from each tick's deadline to its action
+  // From each tick's deadline to its action. A plan that the robot waits for (ControlMode::kSync)
+  // shifts the deadline.
+  std::vector<double> tick_s;
   std::vector<double> chunk_s;  // what each plan took
   int64_t n_misses = 0;         // ticks whose action came more than kMissS after the deadline
   int64_t n_underruns = 0;      // ticks without a planned action: the last one was held

@@ -16,8 +16,6 @@ namespace {
 // Robots whose rows are computed together: enough to read each weight for 128 rows, few enough for
 // the rows to stay in a core's cache.
 constexpr int64_t kMostTogether = 8;
-// Normalised observations of the training set lie in [-1, 1].
-constexpr float kUsualObservation = 1.5F;
 // Which of a request's streams: the actions' noise, and what frozen actions are diffused with.
 constexpr uint64_t kActionStream = 0;
 constexpr uint64_t kFrozenStream = 1;

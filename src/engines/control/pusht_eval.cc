@@ -158,6 +158,7 @@ PushtEvaluation evaluate_pusht(const std::shared_ptr<const PolicyTransformerMode
     result.evals_per_chunk = counts.evaluations_per_chunk(methods[i].schedule.shape().n_branches());
     result.flops_per_chunk = counts.flops / static_cast<double>(counts.n_chunks);
     result.cache_bytes = policy.cache_bytes();
+    result.n_obs_outside = counts.n_obs_outside;
     result.score = sample_mean(scores(result));
     result.success = sample_mean(successes(result));
     const PushtMethodResult& first = i == 0 ? result : evaluation.results[0];

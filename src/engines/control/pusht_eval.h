@@ -43,6 +43,7 @@ struct PushtMethodResult {
   double flops_per_chunk = 0;
   double call_ms = 0, p95_call_ms = 0;  // of single calls: median, 95th percentile
   int64_t cache_bytes = 0;              // kept for one robot
+  int64_t n_obs_outside = 0;            // numbers of the episodes' observations beyond the usual
 };
 
 struct PushtEvaluation {
