@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 #include <string>
@@ -270,24 +271,33 @@ TEST(InfillProperties, DrawsDependOnTheSeedAlone) {
 }
 
 TEST(InfillProperties, EndTokensComeLastOrNever) {
-  const Tiny& model = llada();
-  // End tokens committed, and of them those of passes that committed something else, too.
+  Tiny model = llada();
+  // The model hardly ever proposes its own end token: the one that it proposes most stands for it.
+  std::map<int32_t, int32_t> n_of;
+  const InfillOptions plain = options("fixed:len=8", "threshold:tau=0.6", "none");
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    for (const InfillStep& step : answer(model, plain, seed).report.steps)
+      for (const Commit& commit : step.commits) ++n_of[commit.token];
+  }
+  model.end_token =
+      std::ranges::max_element(n_of, {}, [](const auto& token) { return token.second; })->first;
+  // End tokens committed, and of them those of passes that committed another token, too.
   const auto count = [&](EndTokens end_tokens) {
     std::pair<int32_t, int32_t> n;
+    InfillOptions o = plain;
+    o.end_tokens = end_tokens;
     for (uint64_t seed = 0; seed < 20; ++seed) {
-      InfillOptions o = options("fixed:len=8", "threshold:tau=0.6", "none");
-      o.end_tokens = end_tokens;
       for (const InfillStep& step : answer(model, o, seed).report.steps) {
-        for (const Commit& commit : step.commits) {
-          if (commit.token != model.end_token) continue;
-          ++n.first;
-          n.second += step.commits.size() > 1 ? 1 : 0;
-        }
+        const auto n_ends = static_cast<int32_t>(std::ranges::count(
+            step.commits, model.end_token, [](const Commit& commit) { return commit.token; }));
+        n.first += n_ends;
+        if (n_ends < static_cast<int32_t>(step.commits.size())) n.second += n_ends;
       }
     }
     return n;
   };
   EXPECT_GT(count(EndTokens::kAsAny).second, 0);
+  EXPECT_GT(count(EndTokens::kLast).first, 0);
   EXPECT_EQ(count(EndTokens::kLast).second, 0);  // only where every proposal is one
   EXPECT_EQ(count(EndTokens::kNever).first, 0);
 }
