@@ -139,7 +139,24 @@ void convert(const Backend& backend, std::vector<MatrixCopy>& copies) {
   for (size_t k = 0; k < copies.size(); ++k) copies[k].is_in_range = !is_out_of_range[k];
 }
 
+// While it lives ggml tells nobody of each matrix that it repacks.
+class SilentLog {
+ public:
+  SilentLog() {
+    ggml_log_get(&before_, &before_data_);
+    ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  }
+  ~SilentLog() { ggml_log_set(before_, before_data_); }
+  SilentLog(const SilentLog&) = delete;
+  SilentLog& operator=(const SilentLog&) = delete;
+
+ private:
+  ggml_log_callback before_ = nullptr;
+  void* before_data_ = nullptr;
+};
+
 void repack(const Backend& backend, std::vector<MatrixCopy>& copies) {
+  const SilentLog silent;
   std::atomic<size_t> next = 0;
   run_on_pool(backend, [&](int32_t /*i_thread*/, int32_t /*n_threads*/) {
     for (size_t k; (k = next++) < copies.size();)

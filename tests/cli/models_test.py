@@ -197,6 +197,10 @@ class Models(unittest.TestCase):
                                ("expand=f16", "q4_0 copied to f16 by F32 panels; 48.0 KiB of copies made in ")):
             _, stderr = self.run_program(*run, "-p", "abc", "--weights", weights)
             self.assertIn(f"--weights {weights}: prompts of {words}", stderr)
+        _, stderr = self.run_program(*run, "-p", "abc", "--weights", "repack")
+        self.assertRegex(stderr, "--weights repack: prompts of q4_0 (repacked by ggml's product; .* of copies made|"
+                                 "by integer panels; no copies)")
+        self.assertNotIn("tensor", stderr)  # ggml's own log
         _, stderr = self.run_program(*run, "-p", "abc", "--weights", "repack", "--device", "ggml-cpu")
         self.assertIn("--weights repack: no copies on --device ggml-cpu", stderr)
         for unknown in ("f16", "expand"):

@@ -345,7 +345,7 @@ void expect_same_perplexity(const std::string& name, size_t n_contexts, size_t n
 // Copies for prompts, against the file's own weights in F32. 0.2 % of the perplexity are 0.002
 // nats, which is what the distributions may differ by, too.
 void expect_copies_keep_the_perplexity(const std::string& name, size_t n_contexts) {
-  Pair pair(test::real_model(name), KvType::kF16, WeightUse::kExpand);
+  Pair pair(test::real_model(name), KvType::kF16, kExpanded);
   const std::vector<int32_t> tokens = text_tokens(pair.model(), n_contexts * kContext);
   const Backend backend(0, WeightUse::kAuto);
   const auto full = std::make_shared<const FullKv>(KvType::kF16);
