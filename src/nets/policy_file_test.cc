@@ -275,6 +275,7 @@ TEST(PolicyFile, RefusesTensors) {
        },
        "'more' has no place"},
       {[](Checkpoint& c) {
+         c.tensors.erase("model.encoder.0.weight");
          c.tensors["model.encoder.layers.0.norm1.bias"] = {{1}, {0}};
        },
        "n_cond_layers"},

@@ -87,17 +87,23 @@ AffineChannels take_channels(const std::string& path, RawTensors& tensors, const
   return channels;
 }
 
-void refuse_rest(const std::string& path, const PolicyHparams& hp, const RawTensors& rest) {
-  for (const auto& [name, tensor] : rest) {
-    if (!hp.is_encoder_only && name.starts_with("encoder.layers.")) {
-      throw Error(
-          fmt::format("{}: tensor '{}': a transformer over the conditions (n_cond_layers) is not "
-                      "built in; take a policy with n_cond_layers = 0",
-                      path, name));
-    }
-    throw Error(fmt::format("{}: tensor '{}' has no place in a transformer policy; {}", path,
-                            printable(name), kConvertPolicy));
+// Before what such a policy lacks is missed.
+void refuse_condition_layers(const std::string& path, const PolicyHparams& hp,
+                             const RawTensors& tensors) {
+  if (hp.is_encoder_only) return;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.starts_with("encoder.layers.")) continue;
+    throw Error(
+        fmt::format("{}: tensor '{}': a transformer over the conditions (n_cond_layers) is not "
+                    "built in; take a policy with n_cond_layers = 0",
+                    path, printable(name)));
   }
+}
+
+void refuse_rest(const std::string& path, const RawTensors& rest) {
+  if (rest.empty()) return;
+  throw Error(fmt::format("{}: tensor '{}' has no place in a transformer policy; {}", path,
+                          printable(rest.begin()->first), kConvertPolicy));
 }
 
 }  // namespace
@@ -113,6 +119,7 @@ void add_tensor(const std::string& path, std::string_view name, RawTensor tensor
 }
 
 void take_tensors(PolicyFile& file, RawTensors tensors) {
+  refuse_condition_layers(file.path, file.hparams, tensors);
   for (const NamedShape& wanted : policy_tensor_shapes(file.hparams)) {
     PolicyTensor tensor{wanted.name, wanted.shape, 0, {}};
     tensor.values = take(file.path, tensors, wanted, &tensor.file_type);
@@ -120,7 +127,7 @@ void take_tensors(PolicyFile& file, RawTensors tensors) {
   }
   file.obs = take_channels(file.path, tensors, "obs", file.hparams.n_obs);
   file.action = take_channels(file.path, tensors, "action", file.hparams.n_action);
-  refuse_rest(file.path, file.hparams, tensors);
+  refuse_rest(file.path, tensors);
 }
 
 int32_t narrow_size(const std::string& path, const std::string& key, int64_t value) {
