@@ -139,7 +139,6 @@ void add_calibrate(CLI::App& app, int& exit_code) {
       "beginning, the next ones a chunk of actions later each, or out of a recording. The file is\n"
       "bound to the model and the sampler.\n\n"
       "Examples:\n"
-      "  reprise calibrate pusht-demo\n"
       "  reprise calibrate pusht-demo --sampler ddim:steps=20 --metric cosine --metric l1\n"
       "  reprise calibrate my_policy.gguf --observations recorded.safetensors");
   verb->callback([flags, &exit_code] {

@@ -194,7 +194,7 @@ class Memory(RunTest):
             self.assertIn(advice, told)
         for done in endings:
             self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
-            self.assertRegex(done.stderr, r"^reprise: [^\n]*out of memory[^\n]*\n$")
+            self.assertRegex(done.stderr, r"^reprise: [^\n]*(out of memory|which are not free)[^\n]*\n$")
             self.assertRegex(done.stderr, r"--ctx|smaller model|--threads")
 
 
@@ -329,6 +329,7 @@ class Endings(RunTest):
 
     def test_an_interrupt_while_it_reads(self):
         run = self.start("-p", "x" * 1700, "--max-tokens", "300")
+        self.assertIn("--weights", run.stderr.readline())
         self.assertIn("reading the prompt", run.stderr.readline())
         run.send_signal(signal.SIGINT)
         _, stderr = run.communicate(timeout=TIMEOUT_S)

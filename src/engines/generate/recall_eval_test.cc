@@ -154,16 +154,11 @@ TEST_F(RecallTest, ProtocolsDecideWhatIsJudged) {
     const RecallCase asked = samples(kind, 1).front();
     const auto n_one = static_cast<int32_t>(asked.one_turn.size());
     const auto n_two = static_cast<int32_t>(asked.two_turns.size());
-    const int32_t n_second = n_two - asked.n_first_turn - asked.n_reply;
-    const int32_t n_first_kept = asked.n_first_turn - 38;
-    // Pairs: a second turn of 4 tokens, all kept. Facts: its question is long and judged as well.
-    const std::set<int32_t> second =
-        n_second <= 40 ? range(n_two - n_second, n_two)
-                       : range(n_two - n_second, n_two - n_second + 2) + range(n_two - 38, n_two);
     const std::pair<RecallProtocol, std::set<int32_t>> cases[] = {
         {kLast, range(0, 2) + range(n_one - 38, n_one)},
         {kAfter, range(0, 2) + range(asked.n_document - 38, n_one)},
-        {kTurn2, range(0, 2) + range(n_first_kept, asked.n_first_turn + asked.n_reply) + second}};
+        // The first turn filled the budget, so that both are judged together.
+        {kTurn2, range(0, 2) + range(n_two - 38, n_two)}};
     for (const auto& [protocol, want] : cases) {
       Sequence sequence(model_->decoder, backend_, make_kv_policy(kTight));
       read_recall_prompt(sequence, asked, protocol, 8, kIgnore);
