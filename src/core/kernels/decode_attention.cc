@@ -20,7 +20,8 @@ HWY_BEFORE_NAMESPACE();
 namespace reprise::HWY_NAMESPACE {
 namespace {
 
-// Turns logits into weights exp(scale * logit - max); the sum of them and the max beside.
+// Turns logits into weights exp(scale * logit - max), in both places; the sum of them and the max
+// beside.
 HWY_INLINE void exponentiate(float* HWY_RESTRICT logits, int32_t n, float scale, float* max_out,
                              float* sum_out, float* HWY_RESTRICT weights) {
   const hn::ScalableTag<float> d;
@@ -48,10 +49,11 @@ HWY_INLINE void exponentiate(float* HWY_RESTRICT logits, int32_t n, float scale,
   for (i = 0; i + n_lanes <= n; i += n_lanes) {
     const auto weight = hn::Exp(d, hn::Sub(hn::LoadU(d, logits + i), most));
     hn::StoreU(weight, d, weights + i);
+    hn::StoreU(weight, d, logits + i);
     sums = hn::Add(sums, weight);
   }
   float sum = poison + hn::GetLane(hn::SumOfLanes(d, sums));
-  for (; i < n; ++i) sum += weights[i] = std::exp(logits[i] - max);
+  for (; i < n; ++i) sum += weights[i] = logits[i] = std::exp(logits[i] - max);
   *max_out = max;
   *sum_out = sum;
 }
@@ -156,17 +158,15 @@ void part(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* 
   }
 }
 
-void probs(float* values, int32_t n, float max, float sum) {
+void multiply(float* values, int32_t n, float factor) {
   const hn::ScalableTag<float> d;
   const auto n_lanes = static_cast<int32_t>(hn::Lanes(d));
-  const auto most = hn::Set(d, max);
-  const auto factor = hn::Set(d, 1.0F / sum);
+  const auto factors = hn::Set(d, factor);
   int32_t i = 0;
   for (; i + n_lanes <= n; i += n_lanes) {
-    const auto x = hn::Exp(d, hn::Sub(hn::LoadU(d, values + i), most));
-    hn::StoreU(hn::Mul(x, factor), d, values + i);
+    hn::StoreU(hn::Mul(hn::LoadU(d, values + i), factors), d, values + i);
   }
-  for (; i < n; ++i) values[i] = std::exp(values[i] - max) / sum;
+  for (; i < n; ++i) values[i] *= factor;
 }
 
 }  // namespace
@@ -178,7 +178,7 @@ namespace reprise {
 namespace {
 
 HWY_EXPORT(part);
-HWY_EXPORT(probs);
+HWY_EXPORT(multiply);
 
 // In all KV heads, while a part is shorter than kMaxPartRows: enough for many threads to share.
 constexpr int32_t kMostShortParts = 32;
@@ -231,20 +231,21 @@ void decode_attention_merge(const DecodeAttention& a, int32_t g) {
       const float weight = std::exp(meta(i)[0] - max) / sum;
       const float* rows = part_sums(a, g, i) + static_cast<int64_t>(h) * s.n_embd_head;
       for (int32_t x = 0; x < s.n_embd_head; ++x) out[x] += weight * rows[x];
+      meta(i)[0] = weight;  // for decode_attention_probs
     }
-    // For decode_attention_probs: the whole head's max and sum.
-    meta(0)[0] = max;
-    meta(0)[1] = sum;
   }
 }
 
 void decode_attention_probs(const DecodeAttention& a, int32_t g) {
   const AttentionShape& s = a.shape;
   const int32_t n_group = s.n_group();
-  const float* meta = part_sums(a, g, 0) + static_cast<int64_t>(n_group) * s.n_embd_head;
-  for (int32_t h = 0; h < n_group; ++h) {
-    float* logits = a.logits + (static_cast<int64_t>(g) * n_group + h) * a.n_kv;
-    HWY_DYNAMIC_DISPATCH(probs)(logits, a.n_kv, meta[2 * h], meta[2 * h + 1]);
+  const int32_t n_rows = a.part_rows();
+  for (int32_t i = 0; i < a.n_parts(); ++i) {
+    const float* meta = part_sums(a, g, i) + static_cast<int64_t>(n_group) * s.n_embd_head;
+    for (int32_t h = 0; h < n_group; ++h) {
+      float* weights = a.logits + (static_cast<int64_t>(g) * n_group + h) * a.n_kv + i * n_rows;
+      HWY_DYNAMIC_DISPATCH(multiply)(weights, std::min(n_rows, a.n_kv - i * n_rows), meta[2 * h]);
+    }
   }
 }
 

@@ -17,7 +17,7 @@ struct DecodeAttention {
   int32_t n_kv = 0;          // > 0
   const float* q = nullptr;  // [n_embd_head, n_head]
   float* out = nullptr;      // [n_embd_head, n_head]
-  float* logits = nullptr;   // [n_kv, n_head], scratch
+  float* logits = nullptr;   // [n_kv, n_head], scratch; weights within their part from then on
   float* sums = nullptr;     // scratch: decode_sums_size() values
 
   static constexpr int32_t kMaxPartRows = 512;
@@ -32,7 +32,8 @@ int64_t decode_sums_size(const AttentionShape& shape, int32_t n_kv);
 void decode_attention_part(const DecodeAttention& a, int32_t g, int32_t i_part);
 // Once all parts of KV head g are done: writes its heads of out.
 void decode_attention_merge(const DecodeAttention& a, int32_t g);
-// After the merge: turns the logits of KV head g into probabilities.
+// After the merge: turns the parts' weights of KV head g, which stand where the logits were, into
+// probabilities: a multiplication each.
 void decode_attention_probs(const DecodeAttention& a, int32_t g);
 
 }  // namespace reprise
