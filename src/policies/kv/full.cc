@@ -11,7 +11,9 @@ void FullKv::score(const KvLayerView& /*layer*/, std::span<float> scores) const 
 }
 
 std::vector<int32_t> FullKv::split(const SplitInput& in) const {
-  return std::vector<int32_t>(in.preference.size(), in.cap);
+  std::vector<int32_t> out(in.preference.size());
+  for (size_t l = 0; l < out.size(); ++l) out[l] = in.cap_of(l);
+  return out;
 }
 
 const PolicyEntry kFullKv = {

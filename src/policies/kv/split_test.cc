@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
+
+#include "policies/kv/split_floor.h"
 
 namespace reprise {
 namespace {
@@ -89,6 +93,52 @@ TEST(Split, WaterfillGivesUnitsByWebstersRule) {
     }
     EXPECT_EQ(split_waterfill({p, n_total, cap, static_cast<int32_t>(p.size())}), want)
         << "seed " << seed;
+  }
+}
+
+// Behind earlier turns each layer has a number of candidates of its own.
+TEST(Split, LayersOfDifferentSizesShareAllThereIs) {
+  const double p[] = {1, 1, 1, 1};
+  const int32_t caps[] = {3, 40, 0, 100};
+  EXPECT_THAT(split_waterfill({p, 63, 0, 4, caps}), ElementsAre(3, 30, 0, 30));
+  EXPECT_THAT(split_uniform({p, 63, 0, 4, caps}), ElementsAre(3, 30, 0, 30));
+  EXPECT_THAT(split_waterfill({p, 1000, 0, 4, caps}), ElementsAre(3, 40, 0, 100));
+  EXPECT_THAT(split_official({p, 1000, 0, 4, caps}), ElementsAre(3, 40, 0, 100));
+  EXPECT_THAT(split_pyramid({p, 143, 0, 4, caps}, 20), ElementsAre(3, 40, 0, 100));
+}
+
+TEST(Split, LayersOfDifferentSizesNeverGetMoreAsOthersJoin) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    std::mt19937 rng(seed);
+    std::lognormal_distribution<double> draw(0, 1.5);
+    const size_t n = 2 + rng() % 14;
+    std::vector<double> p(n);
+    std::vector<int32_t> caps(n);
+    for (size_t l = 0; l < n; ++l) {
+      p[l] = draw(rng);
+      caps[l] = static_cast<int32_t>(rng() % 200);
+    }
+    const auto n_layer = static_cast<int32_t>(n);
+    const auto n_total = static_cast<int64_t>(rng() % (100 * n));
+    const std::function<std::vector<int32_t>(const SplitInput&)> rules[] = {
+        split_waterfill, split_uniform, [](const SplitInput& in) { return split_pyramid(in, 20); },
+        [](const SplitInput& in) { return split_with_floor(split_waterfill, in, 20); }};
+    for (const auto& rule : rules) {
+      std::vector<int32_t> before;
+      for (size_t m = 1; m <= n; ++m) {
+        const std::vector<int32_t> now = rule({std::span(p).first(m), n_total, 0, n_layer, caps});
+        for (size_t l = 0; l < m; ++l) {
+          EXPECT_LE(now[l], caps[l]) << "seed " << seed;
+          if (l < before.size()) {
+            EXPECT_LE(now[l], before[l]) << "seed " << seed << " layers " << m;
+          }
+        }
+        before = now;
+      }
+      EXPECT_EQ(std::accumulate(before.begin(), before.end(), int64_t{0}),
+                std::min(n_total, std::accumulate(caps.begin(), caps.end(), int64_t{0})))
+          << "seed " << seed;
+    }
   }
 }
 
