@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <span>
 
 #include "core/atomic_file.h"
 #include "core/bench_html.h"
-#include "core/error.h"
 
 namespace reprise {
 
@@ -20,10 +18,7 @@ void add_report_flags(CLI::App& verb, ReportFlags& flags) {
 
 void check_folders(const ReportFlags& flags) {
   for (const std::string& path : {flags.json, flags.html}) {
-    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-    if (path.empty() || folder.empty() || std::filesystem::is_directory(folder)) continue;
-    throw Error(
-        fmt::format("{}: the folder '{}' does not exist; make it first", path, folder.string()));
+    if (!path.empty()) check_folder_of(path);
   }
 }
 

@@ -28,7 +28,9 @@ LedgerChoice parse_choice(const std::string& text) {
     if (text == name) return {kind, ""};
   }
   if (text.starts_with(kTrace) && text.size() > kTrace.size()) {
-    return {Kind::kTrace, text.substr(kTrace.size())};
+    const std::string path = text.substr(kTrace.size());
+    check_folder_of(path);  // before the run, not behind it
+    return {Kind::kTrace, path};
   }
   constexpr std::array<std::string_view, 5> kKnown = {"off", "table", "json", "verify",
                                                       "trace=FILE"};

@@ -14,7 +14,8 @@ struct LedgerChoice {
   std::string path;  // of a trace
 };
 
-// Adds --ledger off|table|json|verify|trace=FILE to a verb; `choice` is checked while parsing.
+// Adds --ledger off|table|json|verify|trace=FILE to a verb; `choice` is checked while parsing,
+// which throws Error when the folder of a trace is not there.
 void add_ledger_flag(CLI::App& verb, LedgerChoice& choice);
 
 // Prints the ledger to standard error, or writes the trace's file, complete or absent. Tables are

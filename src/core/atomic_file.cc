@@ -92,6 +92,20 @@ void write_file(const std::string& path, std::span<const std::byte> bytes) {
   write_all(path, device.get(), bytes);
 }
 
+void check_folder_of(const std::string& path) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
+    throw Error(fmt::format("{}: the folder '{}' does not exist; make it first, or name another",
+                            path, folder));
+  }
+  if (!std::filesystem::exists(path, error) && access(folder.c_str(), W_OK) != 0) {
+    throw Error(
+        fmt::format("{}: no file can be made in '{}'; name a folder that is yours", path, folder));
+  }
+}
+
 std::string read_file(const std::string& path, size_t max_bytes) {
   const Descriptor file(path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) refuse(path, "open");

@@ -12,6 +12,10 @@ namespace reprise {
 // written as it is.
 void write_file(const std::string& path, std::span<const std::byte> bytes);
 
+// Refuses at once what write_file() would refuse after the work: throws Error when the folder of
+// `path` does not exist or cannot be written.
+void check_folder_of(const std::string& path);
+
 // A file that takes its name when it is finished; until then it stands under another one beside it,
 // and vanishes with this object.
 class UnfinishedFile {

@@ -99,6 +99,19 @@ TEST_F(AtomicFile, WritesTheFileBehindALink) {
   EXPECT_EQ(read_file(folder_ / "a", 10), "new");
 }
 
+TEST_F(AtomicFile, AFolderThatIsMissingIsRefusedBeforehand) {
+  EXPECT_NO_THROW(check_folder_of(folder_ / "new"));
+  EXPECT_NO_THROW(check_folder_of("new"));
+  EXPECT_NO_THROW(check_folder_of("/dev/stdout"));
+  try {
+    check_folder_of(folder_ / "none" / "new");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("none' does not exist; make it first"));
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "new"));
+}
+
 TEST_F(AtomicFile, NamesTheProblem) {
   try {
     read_file(folder_ / "nothing", 10);
