@@ -14,15 +14,16 @@ namespace {
 
 constexpr size_t kMaxDocumentBytes = size_t{256} << 20;
 
-bool is_pipe(int descriptor) {
+// A pipe, or a file that was redirected; no terminal and not /dev/null.
+bool holds_text(int descriptor) {
   struct stat status {};
-  return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+  return fstat(descriptor, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode));
 }
 
-// Of --file or a pipe; empty when there is neither.
+// Of --file or standard input; empty when there is neither.
 std::string read_document(const RunFlags& flags) {
-  const bool reads_pipe = flags.file.empty() && is_pipe(STDIN_FILENO);
-  const std::string path = reads_pipe ? "-" : flags.file;
+  const bool reads_input = flags.file.empty() && holds_text(STDIN_FILENO);
+  const std::string path = reads_input ? "-" : flags.file;
   if (path.empty()) return "";
   std::string document = read_file(path, kMaxDocumentBytes);
   check_utf8(document, path == "-" ? "standard input" : path);
@@ -34,8 +35,10 @@ std::string read_document(const RunFlags& flags) {
 void add_run_flags(CLI::App& verb, RunFlags& flags) {
   add_generate_flags(verb, flags.generate, 512);
   verb.add_option("-p,--prompt", flags.prompt, "the question or instruction")->type_name("TEXT");
-  verb.add_option("-f,--file", flags.file,
-                  "a document that comes before the question; - or a pipe: standard input")
+  verb.add_option(
+          "-f,--file", flags.file,
+          "a document that comes before the question; standard input with -, or when it is a "
+          "pipe or a file")
       ->type_name("FILE");
   verb.add_flag("--raw", flags.is_raw, "no chat template: continue the text as it is");
   verb.add_option("--truncate", flags.truncate, "cut an over-long prompt: middle")
@@ -58,6 +61,7 @@ UserMessage read_message(const RunFlags& flags) {
   UserMessage user;
   user.question = flags.prompt;
   check_utf8(user.question, "--prompt");
+  check_utf8(flags.generate.system, "--system");
   user.document = read_document(flags);
   while (user.document.ends_with('\n')) user.document.pop_back();
   if (user.text().empty()) {

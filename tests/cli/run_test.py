@@ -55,6 +55,16 @@ class Answers(RunTest):
         self.assertEqual(self.run_model("-p", "hello", "-q").stderr, "")
         self.assertEqual(self.run_model("-p", "hello", "-q").stdout, done.stdout)
 
+    def test_a_document_comes_from_a_redirected_file(self):
+        path = self.file("document.txt", "A document.\n\n")
+        named = self.ledger("-f", path, "-p", "What is it?")["n_prompt_tokens"]
+        for source, want in ((path, named), (os.devnull, named - len("A document.\n\n"))):
+            with open(source, encoding="utf-8") as stdin:
+                done = subprocess.run(
+                    [PROGRAM, "run", self.model, "--max-tokens", "1", "--ledger", "json", "-q", "-p", "What is it?"],
+                    stdin=stdin, capture_output=True, text=True, timeout=TIMEOUT_S)
+            self.assertEqual(json.loads(done.stderr)["facts"]["n_prompt_tokens"], want, source)
+
     def test_a_document_comes_from_a_file_or_a_pipe(self):
         path = self.file("document.txt", "A document.\n\n")
         from_file = self.ledger("-f", path, "-p", "What is it?")
@@ -107,6 +117,14 @@ class Answers(RunTest):
         names = {event["name"] for event in json.loads(trace.read_text())["traceEvents"]}
         self.assertLessEqual({"weights", "vocabulary", "token"}, names)
 
+    def test_the_ledger_lists_what_each_layer_got(self):
+        stderr = self.run_model("-p", "x" * 300, "--kv", "cake:budget=40,window=8", "--ledger", "json", "-q").stderr
+        layers = json.loads(stderr)["kv_layers"]
+        self.assertEqual([row["layer"] for row in layers], [0, 1, 2])
+        self.assertEqual(sum(row["n_entries_kept"] for row in layers), 3 * 40)
+        self.assertTrue(all(row["preference"] > 0 for row in layers))
+        self.assertEqual(json.loads(stderr)["facts"]["n_uniform_fallbacks"], 0)
+
 
 class LongPrompts(RunTest):
     def test_are_refused_with_their_counts(self):
@@ -155,6 +173,8 @@ class Refusals(RunTest):
                 (["-f", latin], "latin.txt: not UTF-8: byte 0xE9 at offset 3"),
                 (["-p", b"\xff".decode(errors="surrogateescape")], "--prompt: not UTF-8: byte 0xFF at offset 0"),
                 ([], "nothing to answer"),
+                (["-p", "x", "--system", b"\xff".decode(errors="surrogateescape")], "--system: not UTF-8"),
+                (["-p", "x", "--ledger", "trace=missing/x.json"], "the folder 'missing' does not exist; make it first"),
                 (["-p", "x", "--ctx", "2049"], "trained for 2048 tokens"),
                 (["-p", "x", "--compress-after", "document"], "there is no document"),
                 (["-p", "x", "--chat-template", "qwne"], "neither a file nor a known name"),
@@ -168,6 +188,21 @@ class Refusals(RunTest):
         least = re.search(r"smallest budget here is (\d+)", self.refusal(*question, "cake:budget=1KiB", code=1))[1]
         self.run_model(*question, f"cake:budget={int(least) / 1024}KiB")
         self.refusal(*question, f"cake:budget={(int(least) - 1) / 1024}KiB", code=1)
+
+    def test_what_always_stays_has_its_place(self):
+        question = ["-p", "x" * 300, "--ledger", "json", "-q", "--kv"]
+        for policy, n_least in (("streaming:budget=1%", 32 + 4 + 1), ("streaming:budget=1%,sink=64", 32 + 64 + 1),
+                                ("cake:budget=3%,sink=64,min=100", 32 + 100), ("cake:budget=3%", 32 + 1)):
+            kept = json.loads(self.run_model(*question, policy).stderr)["kv_layers"]
+            self.assertEqual(sum(row["n_entries_kept"] for row in kept), 3 * n_least, policy)
+        entry = int(self.least_bytes("cake:budget=1KiB")) / 33
+        for policy, n_least in (("streaming:budget=1KiB,sink=64", 97), ("cake:budget=1KiB,sink=4,min=50", 82)):
+            self.assertEqual(self.least_bytes(policy), entry * n_least, policy)
+        self.assertIn("turns=each", self.refusal("-p", "x", "--kv", "cake:turns=each,budget=1MiB", code=2))
+
+    def least_bytes(self, policy):
+        refusal = self.refusal("-p", "x" * 300, "--kv", policy, code=1)
+        return int(re.search(r"smallest budget here is (\d+)", refusal)[1])
 
     def test_of_what_is_no_model(self):
         whole = self.model.read_bytes()
