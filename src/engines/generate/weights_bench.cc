@@ -81,17 +81,23 @@ class WeightsBench {
 
   void score() {
     constexpr int32_t kContext = WeightsBenchOptions::kScoredContext;
-    const Backend exact(Backend::useful_threads(options_.n_threads), WeightUse::kExpand);
-    Sequence reference(model_, exact, make_kv_policy("full"));
+    const int32_t n_threads = Backend::useful_threads(options_.n_threads);
+    const Backend f32(n_threads, WeightUse::kExpand);
+    const Backend integers(n_threads, WeightUse::kAsIs);
+    Sequence exact(model_, f32, make_kv_policy("full"));
+    Sequence as_is(model_, integers, make_kv_policy("full"));
     for (; n_scored_ < options_.n_scored_contexts; ++n_scored_) {
       const size_t first = static_cast<size_t>(n_scored_) * kContext;
       if (first + kContext > text_.size()) break;
       const std::span<const int32_t> context = text_.subspan(first, kContext);
       on_turn_();
-      reference.clear();
-      const std::span<const float> logits = reference.extend_all(context);
-      add_nll(exact_nll_, logits, context);
-      exact.rest();
+      as_is.clear();
+      add_nll(as_is_nll_, as_is.extend_all(context), context);
+      integers.rest();
+      on_turn_();
+      exact.clear();
+      const std::span<const float> logits = exact.extend_all(context);
+      f32.rest();
       for (const auto& side : sides_) {
         on_turn_();
         Sequence sequence(side->copies.model, side->backend, make_kv_policy("full"));
@@ -119,10 +125,10 @@ class WeightsBench {
              bench_sample(ratios)});
       }
     }
-    if (exact_nll_.n() == 0) return;
+    if (n_scored_ == 0) return;
     for (const auto& side : sides_) {
-      report.ratios.push_back({fmt::format("perplexity_error_{}", key_of(side->word)),
-                               bench_sample({std::abs(perplexity_change(*side))}),
+      report.ratios.push_back({fmt::format("perplexity_cost_{}", key_of(side->word)),
+                               bench_sample({perplexity_change(*side)}),
                                BenchTarget{BenchTarget::Kind::kAtMost, 0.002}});
     }
   }
@@ -130,8 +136,9 @@ class WeightsBench {
   std::vector<std::string> notes() const {
     std::vector<std::string> notes = {fmt::format(
         "The words of --weights take turns in one process, {} rounds; pools sleep between their "
-        "turns. Single tokens read the file's weights in all of them. Perplexity and KL are "
-        "against the file's weights in F32 (expand=f32), over {} contexts of {} tokens.",
+        "turns. Single tokens read the file's weights in all of them. The change of perplexity "
+        "is against as-is, KL against the file's weights in F32 (expand=f32), over {} contexts of "
+        "{} tokens.",
         options_.n_runs, n_scored_, WeightsBenchOptions::kScoredContext)};
     for (const auto& side : sides_) {
       const PromptCopyReport& copies = side->copies.report;
@@ -151,7 +158,7 @@ class WeightsBench {
   }
 
   double perplexity_change(const Side& side) const {
-    return std::expm1(side.nll.value() - exact_nll_.value());
+    return std::expm1(side.nll.value() - as_is_nll_.value());
   }
 
   BenchRow row(const Side& side, size_t c) const {
@@ -164,7 +171,7 @@ class WeightsBench {
     row.values.emplace_back("copy_bytes",
                             bench_sample({is_made ? static_cast<double>(copies.n_bytes) : 0}));
     row.values.emplace_back("copy_s", bench_sample({copies.seconds}));
-    if (exact_nll_.n() == 0) return row;
+    if (n_scored_ == 0) return row;
     row.values.emplace_back("perplexity_change", bench_sample({perplexity_change(side)}));
     row.values.emplace_back("kl", bench_sample({side.agreement.kl.value()}));
     return row;
@@ -176,7 +183,7 @@ class WeightsBench {
   const std::function<void()>& on_turn_;
   std::vector<std::unique_ptr<Side>> sides_;
   int32_t n_scored_ = 0;  // contexts
-  Mean exact_nll_;        // of the file's weights in F32
+  Mean as_is_nll_;        // of the file's integers
 };
 
 }  // namespace

@@ -26,10 +26,10 @@ struct WeightsBenchOptions {
 };
 
 // Prompts by each word of --weights, in turns, each on a pool of its own that sleeps in between:
-// speed, bytes of copies and the time to make them; and, against the file's own weights in F32,
-// perplexity and KL of the same text. `prefill_WORD_vs_as_is_N` compares run by run;
-// `perplexity_error_WORD` is |perplexity / F32's - 1|, 0.002 at most. `on_turn` is told before
-// every turn and may throw to stop. Throws Error.
+// speed, bytes of copies and the time to make them; and what they do to a text: its perplexity
+// against as-is, and KL against the file's own weights in F32, which round nothing else.
+// `prefill_WORD_vs_as_is_N` compares run by run; `perplexity_cost_WORD` is perplexity / as-is' - 1,
+// 0.002 at most. `on_turn` is told before every turn and may throw to stop. Throws Error.
 BenchReport bench_weights(const std::shared_ptr<const DecoderModel>& model, const std::string& path,
                           std::span<const int32_t> text, const WeightsBenchOptions& options,
                           const std::function<void()>& on_turn);
