@@ -232,7 +232,7 @@ class ThroughPipes(ChatTest):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
         chat.stdin.write("x" * 1700 + "\n")
         chat.stdin.flush()
-        self.assertIn("--weights", chat.stderr.readline())
+        self.assertIn("--weights auto: ", chat.stderr.readline())
         self.assertIn("reading the message", chat.stderr.readline())  # a third of it is read
         chat.send_signal(signal.SIGINT)
         out, error = chat.communicate("hello\n/history\n", timeout=TIMEOUT_S)

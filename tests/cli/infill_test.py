@@ -199,12 +199,14 @@ class Watching(InfillTest):
         self.assertRegex(frames[0], r"^pass 1 · 384 of 384 rows · span 1: \d+ positions? up to a line break · \d+ of 128 filled · ")
         self.assertIn("░", done.stderr.split("pass 1 ·")[0])
         self.assertIn("⟦{⟧\n", done.stderr)
-        self.assertTrue(all(len(line) <= 80 for line in done.stderr.split("pass 1 ·")[0].split("\n")))
+        weights, *first = done.stderr.split("pass 1 ·")[0].split("\n")
+        self.assertIn("--weights auto: ", weights)
+        self.assertTrue(all(len(line) <= 80 for line in first))
         self.assertEqual(self.run_model("--watch", "-q", "-p", RECORD).stderr, "")
 
     def test_of_gaps_shows_the_whole_text(self):
         done = self.run_model("--watch", "--ledger", "off", "--infill", "-p", "sort: 1, {{2}} 3\n")
-        self.assertRegex(done.stderr, r"^sort: 1, ⟦..?.?.?⟧ 3\n[\s\S]*pass 1 · ")
+        self.assertRegex(done.stderr, r"^reprise: --weights .*\nsort: 1, ⟦..?.?.?⟧ 3\n[\s\S]*pass 1 · ")
 
     def on_a_terminal(self, **env):
         master, terminal = pty.openpty()
@@ -227,7 +229,7 @@ class Watching(InfillTest):
         out = self.on_a_terminal(NO_COLOR="")
         self.assertRegex(out, r"\x1b\[\d+A\r\x1b\[J")
         self.assertIn("\x1b[33m", out)
-        pictures, last = out.rsplit("\x1b[J", 1)
+        pictures, last = out.partition("\n")[2].rsplit("\x1b[J", 1)  # behind the line about weights
         plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", pictures)
         self.assertTrue(all(len(line.strip("\r")) <= 40 for line in plain.split("\n")), plain)
         self.assertRegex(last, r"^pass 2 · .* · 64 of 128 filled · .*\n$")  # stays

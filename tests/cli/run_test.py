@@ -329,7 +329,7 @@ class Endings(RunTest):
 
     def test_an_interrupt_while_it_reads(self):
         run = self.start("-p", "x" * 1700, "--max-tokens", "300")
-        self.assertIn("--weights", run.stderr.readline())
+        self.assertIn("--weights auto: ", run.stderr.readline())
         self.assertIn("reading the prompt", run.stderr.readline())
         run.send_signal(signal.SIGINT)
         _, stderr = run.communicate(timeout=TIMEOUT_S)
