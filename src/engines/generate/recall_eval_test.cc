@@ -154,6 +154,7 @@ TEST_F(RecallTest, ProtocolsDecideWhatIsJudged) {
     const RecallCase asked = samples(kind, 1).front();
     const auto n_one = static_cast<int32_t>(asked.one_turn.size());
     const auto n_two = static_cast<int32_t>(asked.two_turns.size());
+<<<<<<< ours
     const std::pair<RecallProtocol, std::set<int32_t>> cases[] = {
         {kLast, range(0, 2) + range(n_one - 38, n_one)},
         {kAfter, range(0, 2) + range(asked.n_document - 38, n_one)},
@@ -161,6 +162,28 @@ TEST_F(RecallTest, ProtocolsDecideWhatIsJudged) {
         {kTurn2, range(0, 2) + range(n_two - 38, n_two)}};
     for (const auto& [protocol, want] : cases) {
       Sequence sequence(model_->decoder, backend_, make_kv_policy(kTight));
+=======
+    const int32_t n_second = n_two - asked.n_first_turn - asked.n_reply;
+    const int32_t n_first_kept = asked.n_first_turn - 38;
+    // Pairs: a second turn of 4 tokens, all kept. Facts: its question is long and judged as well.
+    const std::set<int32_t> second =
+        n_second <= 40 ? range(n_two - n_second, n_two)
+                       : range(n_two - n_second, n_two - n_second + 2) + range(n_two - 38, n_two);
+    struct Case {
+      RecallProtocol protocol;
+      std::string policy;
+      std::set<int32_t> want;
+    };
+    const std::string tight = kTight;
+    const Case cases[] = {
+        {kLast, tight, range(0, 2) + range(n_one - 38, n_one)},
+        {kAfter, tight, range(0, 2) + range(asked.n_document - 38, n_one)},
+        {kTurn2, tight, range(0, 2) + range(n_two - 38, n_two)},  // all of both turns is judged
+        {kTurn2, tight + ",turns=each",
+         range(0, 2) + range(n_first_kept, asked.n_first_turn + asked.n_reply) + second}};
+    for (const auto& [protocol, policy, want] : cases) {
+      Sequence sequence(model_->decoder, backend_, make_kv_policy(policy));
+>>>>>>> theirs
       read_recall_prompt(sequence, asked, protocol, 8, kIgnore);
       EXPECT_EQ(sequence.n_past(), protocol == kTurn2 ? n_two : n_one);
       for (int32_t il = 0; il < 4; ++il) {
