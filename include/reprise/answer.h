@@ -18,14 +18,16 @@ enum class FinishReason : uint8_t {
 struct AnswerLedger {
   int32_t n_prompt_tokens = 0;  // read for this answer
   int32_t n_answer_tokens = 0;
-  double prefill_s = 0;           // seconds to read the prompt
-  double decode_s = 0;            // seconds to make the answer
-  double policy_s = 0;            // of both, spent on deciding
-  int64_t n_entries_kept = 0;     // of the prompt and the answer, in all layers
-  int64_t n_entries_dropped = 0;  // likewise
-  int64_t kv_bytes = 0;           // held now, of all turns
-  int64_t peak_kv_bytes = 0;      // allocated at most during this answer
-  int64_t full_kv_bytes = 0;      // what keeping every entry in 16 bits would take
+  double prefill_s = 0;  // seconds to read the prompt
+  double decode_s = 0;   // seconds to make the answer
+  double policy_s = 0;   // of both, spent on deciding
+  // In all layers, of prompt and answer and of what was held before them: a budget is for the whole
+  // conversation, unless the policy's options say turns=each.
+  int64_t n_entries_kept = 0;
+  int64_t n_entries_dropped = 0;
+  int64_t kv_bytes = 0;       // held now, of all turns
+  int64_t peak_kv_bytes = 0;  // allocated at most during this answer
+  int64_t full_kv_bytes = 0;  // what keeping every entry in 16 bits would take
 };
 
 struct Answer {

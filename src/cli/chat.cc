@@ -22,6 +22,7 @@
 #include "cli/span_recorder.h"
 #include "core/error.h"
 #include "core/quantities.h"
+#include "core/utf8.h"
 #include "engines/generate/answer.h"
 #include "engines/generate/conversation.h"
 #include "engines/generate/entry_cost.h"
@@ -67,6 +68,7 @@ class ChatSession {
                       flags.generate.system) {
     explain_weights(*model_, flags.generate.compute);
     check_answer_options(options_, *model_);
+    check_utf8(flags.generate.system, "--system");
   }
 
   void greet() const {
@@ -95,6 +97,7 @@ class ChatSession {
   std::optional<Ledger> ledger_;  // of the last answer
   std::optional<double> entry_cost_s_;
   bool has_told_reread_ = false;
+  bool has_told_full_ = false;
 };
 
 AnswerReport ChatSession::stream_answer(const std::string& message) {
@@ -117,6 +120,7 @@ AnswerReport ChatSession::stream_answer(const std::string& message) {
 }
 
 void ChatSession::answer(const std::string& message) {
+  check_utf8(message, "your message");
   ledger_.reset();
   AnswerReport report;
   try {
@@ -138,6 +142,13 @@ void ChatSession::answer(const std::string& message) {
     has_told_reread_ = true;
   }
   const PrefillReport& prefill = conversation_.sequence().last_prefill();
+  const bool judged_earlier = prefill.n_entries_before > prefill.n_entries_apart;
+  if (prefill.is_cascade && judged_earlier && !has_told_full_) {
+    remark(
+        "(the KV budget is full: from now on each message decides what stays of earlier ones; "
+        "/clear begins anew)");
+    has_told_full_ = true;
+  }
   if (prefill.is_cascade) {
     explain_prefill(prefill, policy_->plan(), flags_.generate.policy_text());
   }

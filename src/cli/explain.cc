@@ -49,10 +49,15 @@ void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std:
   }
   size_t i_eligible = 0;
   for (size_t il = 0; il < report.kept.size(); ++il) {
-    if (report.kept[il] == 0) continue;  // a sliding-window layer
+    if (report.judged[il] == 0) continue;  // a sliding-window layer
     spdlog::debug("layer {}: keeps {} of {} entries, preference {:.4g}", il,
-                  format_count(report.kept[il]), format_count(report.n_tokens),
+                  format_count(report.kept[il]), format_count(report.judged[il]),
                   report.preference[i_eligible++]);
+  }
+  if (report.n_fallbacks > 0) {
+    spdlog::debug(
+        "--kv {}: {} of {} splits of the budget were equal, as a layer's attention had no variance",
+        policy, report.n_fallbacks, report.preference.size());
   }
 }
 

@@ -100,6 +100,13 @@ void KvStore::truncate(int32_t il, int32_t n) {
   layers_[il].count = n;
 }
 
+std::vector<int32_t> KvStore::slots_by_position(int32_t il, int32_t g) const {
+  std::vector<int32_t> slots(count(il));
+  std::iota(slots.begin(), slots.end(), 0);
+  std::ranges::sort(slots, {}, [&](int32_t slot) { return position(il, g, slot); });
+  return slots;
+}
+
 void KvStore::replace(int32_t il, int32_t g, int32_t to, int32_t from) {
   Layer& layer = layers_[il];
   layer.block->replace(g, to, from);
@@ -123,6 +130,31 @@ void KvStore::adopt(int32_t il, KvPages pages, int32_t position_offset, int32_t 
                    [&](int32_t slot) { return slot + position_offset; });
   }
   layer.count += n_new;
+}
+
+// NOLINTNEXTLINE(performance-unnecessary-value-param): by value, for this call frees the pages
+KvStore::Detached KvStore::detached(int32_t il, KvPages pages, int32_t n_past, int32_t n_growth) {
+  Detached out;
+  Layer& layer = out.layer_;
+  layer.shape = layers_[il].shape;
+  const int32_t n_kept = pages.count();
+  resize(layer, n_kept + n_growth);
+  const int32_t n_held = count(il);
+  std::vector<int32_t> slots(n_kept);
+  for (int32_t g = 0; g < layer.shape.kv.n_head_kv; ++g) {
+    pages.copy_to(g, *layer.block, 0, slots);
+    const std::vector<int32_t> held = slots_by_position(il, g);
+    const auto first = layer.positions.begin() + static_cast<int64_t>(g) * layer.block->capacity();
+    std::ranges::transform(slots, first, [&](int32_t slot) {
+      return slot < n_held ? position(il, g, held[slot]) : n_past + slot - n_held;
+    });
+  }
+  layer.count = n_kept;
+  return out;
+}
+
+void KvStore::exchange(int32_t il, Detached& contents) noexcept {
+  std::swap(layers_[il], contents.layer_);
 }
 
 // Layout: count, then for each KV head its positions, K rows and V rows.

@@ -64,11 +64,23 @@ class KvStore {
   void commit(int32_t il, int32_t n, int32_t first_position);
   // Forgets all slots from n on.
   void truncate(int32_t il, int32_t n);
+  // Slots of KV head g in the order of their positions.
+  std::vector<int32_t> slots_by_position(int32_t il, int32_t g) const;
   // Overwrites slot `to` of KV head g with slot `from`. Allocates nothing.
   void replace(int32_t il, int32_t g, int32_t to, int32_t from);
   // Appends what a cascade has kept of a prompt, and room for n_growth more. Slot s of the store()
   // call held position s + position_offset. Frees the pages. Throws Error when memory is short.
   void adopt(int32_t il, KvPages pages, int32_t position_offset, int32_t n_growth);
+  // The contents of a layer, apart from the store.
+  class Detached;
+  // What a cascade has kept of a layer's entries and of a prompt behind them, with room for
+  // n_growth more; the layer itself stays as it is. Slots of the store() call below count(il) were
+  // the layer's entries, slots_by_position() for each head; those behind are of positions n_past,
+  // n_past
+  // + 1, ... Frees the pages. Throws Error when memory is short.
+  Detached detached(int32_t il, KvPages pages, int32_t n_past, int32_t n_growth);
+  // Swaps the contents of layer il with these.
+  void exchange(int32_t il, Detached& contents) noexcept;
   void clear();
 
   // Everything one layer holds, as bytes; restore_layer() puts it back in place of what is there.
@@ -88,6 +100,13 @@ class KvStore {
 
   std::unique_ptr<KvMemory> memory_;
   std::vector<Layer> layers_;
+};
+
+// The store that made it must outlive it.
+class KvStore::Detached {
+ private:
+  friend class KvStore;
+  Layer layer_;
 };
 
 }  // namespace reprise

@@ -125,6 +125,43 @@ TEST(KvStore, AdoptsPagesBehindHeldEntries) {
   EXPECT_THAT(positions(kv, 0, 1), ElementsAre(0, 1, 309, 214, 213, 308, 309));
 }
 
+// What a layer held and a prompt behind it, in one staging area: the layer stays until the
+// exchange.
+TEST(KvStore, ReplacesALayerByWhatWasKeptOfItAndAPrompt) {
+  KvStore kv({{kShape, 0}});
+  kv.make_room(0, 4);
+  write(kv.block(0), 0, {3, 1, 2, 0});
+  kv.commit(0, 4, 0);
+  kv.truncate(0, 3);
+  kv.replace(0, 1, 0, 2);  // the heads hold other tokens: positions 0 1 2, and 2 1 2
+  kv.truncate(0, 2);
+  EXPECT_THAT(positions(kv, 0, 0), ElementsAre(0, 1));
+  EXPECT_THAT(positions(kv, 0, 1), ElementsAre(2, 1));
+  EXPECT_THAT(kv.slots_by_position(0, 0), ElementsAre(0, 1));
+  EXPECT_THAT(kv.slots_by_position(0, 1), ElementsAre(1, 0));
+
+  KvBlock staging(kShape, 6, kv.memory());
+  write(staging, 0, {10, 11, 12, 13, 14, 15});  // two older entries, four of positions 20..23
+  const std::vector<std::byte> before = kv.save_layer(0);
+  const int64_t n_bytes = kv.memory().current();
+  {
+    KvPages pages(kShape, kv.memory());
+    for (int32_t g = 0; g < 2; ++g) {
+      pages.store(g, staging, std::vector<int32_t>{1, 2, 0}, std::vector<int32_t>{4, 5});
+    }
+    KvStore::Detached contents = kv.detached(0, std::move(pages), 20, 3);
+    EXPECT_EQ(kv.save_layer(0), before);
+    kv.exchange(0, contents);
+    EXPECT_THAT(held(kv, 0, 0), ElementsAre(11, 12, 10, 14, 15));
+    EXPECT_THAT(positions(kv, 0, 0), ElementsAre(1, 20, 0, 22, 23));
+    EXPECT_THAT(positions(kv, 0, 1), ElementsAre(2, 20, 1, 22, 23));
+    EXPECT_EQ(kv.capacity(0), 8);
+    kv.exchange(0, contents);
+    EXPECT_EQ(kv.save_layer(0), before);
+  }
+  EXPECT_EQ(kv.memory().current(), n_bytes);
+}
+
 TEST(KvStore, LayerRoundTrip) {
   KvStore kv({{kShape, 0}});
   kv.make_room(0, 5);

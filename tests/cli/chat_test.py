@@ -4,6 +4,7 @@
 REPRISE_PROGRAM and REPRISE_WRITE_TINY_MODEL name the programs; CMake sets them.
 """
 
+import json
 import os
 import pty
 import re
@@ -128,6 +129,46 @@ class ThroughPipes(ChatTest):
         done = self.chat(["x" * 300, "/ledger"], "--kv", "cake:budget=40,window=8")
         self.assertRegex(done.stdout, r"kv entry +156 kept")  # 3 layers of 40 + 12
 
+    def ledgers(self, stderr):
+        """The JSON ledgers of all answers."""
+        decoder, found = json.JSONDecoder(), []
+        while (start := stderr.find("{")) >= 0:
+            ledger, end = decoder.raw_decode(stderr[start:])
+            found.append(ledger)
+            stderr = stderr[start + end:]
+        return found
+
+    def test_a_budget_lasts_for_as_many_turns_as_one_likes(self):
+        lines = ["x" * 100, "y" * 30, "z"] + ["and then? " * 8] * 7
+        least = self.chat(["hello"], "--kv", "cake:budget=1KiB,window=8").stderr
+        n_bytes = 5 * int(re.search(r"smallest budget here is (\d+)", least)[1])  # 45 entries a layer
+        for policy in ("cake", "snapkv", "streaming:sink=4", "h2o", "tova", "random"):
+            for budget, most in ((f"{n_bytes / 1024}KiB", n_bytes), ("45", n_bytes)):
+                flags = ["--kv", f"{policy}{',' if ':' in policy else ':'}budget={budget},window=8"]
+                done = self.chat(lines, "-q", "--ledger", "json", *flags)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual([bool(line) for line in done.stdout.splitlines()], [True] * 10)  # answers go on
+                held = [ledger["facts"]["held_kv_bytes_after_prefill"] for ledger in self.ledgers(done.stderr)]
+                self.assertEqual(len(held), 10)
+                self.assertEqual(held[-1], most, held)  # and nothing is dropped for which there is place
+                self.assertLessEqual(max(held), most, held)
+
+    def test_says_once_that_a_budget_is_full(self):
+        lines = ["x" * 100, "y" * 100, "z" * 100]
+        done = self.chat(lines, "--kv", "cake:budget=40,window=8")
+        self.assertEqual(done.stderr.count("the KV budget is full"), 1)
+        self.assertEqual(len(re.findall(r"cache holds 156 entries in ", done.stderr)), 3)  # 3 layers of 40 + 12
+        done = self.chat(lines, "--kv", "cake:budget=40,window=8,turns=each")
+        self.assertNotIn("the KV budget is full", done.stderr)
+        self.assertIn("cache holds 468 entries in ", done.stderr)  # three times as many
+
+    def test_goes_on_with_a_saved_conversation_under_another_window(self):
+        saved = self.path("saved")
+        self.chat(["x" * 100, f"/save {saved}"], "-q", "--kv", "cake:budget=9,window=8")
+        done = self.chat([f"/load {saved}", "y" * 90, "z"], "-q", "--kv", "cake:budget=70,window=64,decode=tova")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual([bool(line) for line in done.stdout.splitlines()], [True, True])
+
     def test_goes_on_with_a_saved_conversation(self):
         saved = self.path("saved")
         first = self.chat(["hello", f"/save {saved}", "and then?"], "-q")
@@ -167,7 +208,7 @@ class ThroughPipes(ChatTest):
     def test_refuses_bytes_that_are_no_text(self):
         done = subprocess.run(
             [PROGRAM, "chat", self.model], input=b"\xff\xfe\nhello\n", capture_output=True, timeout=TIMEOUT_S)
-        self.assertIn(b"UTF-8", done.stderr)
+        self.assertIn(b"your message: not UTF-8: byte 0xFF at offset 0", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_ends_when_nobody_reads(self):

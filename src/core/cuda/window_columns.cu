@@ -169,7 +169,7 @@ __global__ void measure_columns(Window w, const float* lse, int first_entry, int
     if (threadIdx.y == 0) {
       for (int warp = 1; warp < kWarps; ++warp) rows.add(parts[warp][threadIdx.x]);
       column.mean += rows.mean / w.n_group;
-      column.squares += rows.squares / (w.n_rows - 1);
+      column.squares += rows.squares / max(1, w.n_rows - 1);
       last += last_of[threadIdx.x] / w.n_group;
     }
     __syncthreads();

@@ -96,7 +96,8 @@ HWY_INLINE ColumnStats measure(const WindowQueries& queries, int32_t n_group,
   const float scale = 1.0F / static_cast<float>(n_group);
   out.mean *= scale;
   out.last *= scale;
-  out.var = scale * hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(n_rows - 1);
+  out.var =
+      scale * hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<float>(std::max(1, n_rows - 1));
   return out;
 }
 

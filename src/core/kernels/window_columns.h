@@ -25,9 +25,9 @@ struct WindowSums {
 
 // Of the attention of the pass's last n_window tokens: writes mean, var and last of candidates
 // [first, last) into stats, whose vectors have their size already [n_candidates, n_head_kv], and
-// returns their share of H and V. Candidate n is entry first_entry + n; every token of the window
-// sees it. Ranges may be computed at the same time. The same numbers as window_stats() up to F32
-// rounding; not finite where a logit is not.
+// returns their share of H and V. A window of one row has no variance. Candidate n is entry
+// first_entry + n; every token of the window sees it. Ranges may be computed at the same time. The
+// same numbers as window_stats() up to F32 rounding; not finite where a logit is not.
 WindowSums window_columns(const AttentionRows& rows, int32_t n_window, int32_t first_entry,
                           int32_t first, int32_t last, WindowStats& stats);
 

@@ -18,7 +18,7 @@
 namespace reprise {
 namespace {
 
-// First tokens of the chunks, and the end. The last chunk holds the whole window.
+// First tokens of the chunks, and the end. The last chunk holds the whole window of queries.
 std::vector<int32_t> chunk_bounds(int32_t n_tokens, int32_t n_window) {
   std::vector<int32_t> bounds;
   for (int32_t first = 0; first < n_tokens; first += KvStore::kMaxPass) bounds.push_back(first);
@@ -62,33 +62,37 @@ class Cascade {
         tokens_(tokens),
         progress_(progress),
         n_tokens_(static_cast<int32_t>(tokens.size())),
-        n_candidates_(n_tokens_ - plan_.n_window),
-        bounds_(chunk_bounds(n_tokens_, plan_.n_window)),
+        n_queries_(std::min(plan_.n_window, n_tokens_)),
+        bounds_(chunk_bounds(n_tokens_, n_queries_)),
         hidden_(state.arena.buffer_type(), state.model->hparams().n_embd, n_tokens_) {
     int32_t n_held = 0;
     for (int32_t il = 0; il < state.kv.n_layer(); ++il) {
       if (!state.kv.shape(il).is_eligible()) continue;
       n_held = std::max(n_held, state.kv.count(il));
-      ++n_eligible_;
+      const int32_t n_judged = n_held_judged(plan_, state.kv, il) + n_tokens_;
+      n_candidates_.push_back(n_judged - std::min(plan_.n_window, n_judged));
       staged_shape_ = state.kv.shape(il).kv;
     }
     staging_.emplace(staged_shape_, n_held + n_tokens_, state.kv.memory());
     // Scores and ranks of one layer.
+    const int32_t n_most = std::ranges::max(n_candidates_);
     scratch_.emplace(state.kv.memory(), static_cast<int64_t>(sizeof(float) + sizeof(int32_t)) *
-                                            staged_shape_.n_head_kv * n_candidates_);
-    scores_.resize(static_cast<size_t>(n_candidates_) * staged_shape_.n_head_kv);
-    order_.resize(n_candidates_);
+                                            staged_shape_.n_head_kv * n_most);
+    scores_.resize(static_cast<size_t>(n_most) * staged_shape_.n_head_kv);
+    order_.resize(n_most);
   }
 
   CascadeReport run(int32_t n_growth, std::vector<float>& logits) {
     const int32_t n_layer = state_.model->hparams().n_layer;
-    report_.kept.assign(n_layer, 0);
     for (int32_t il = 0; il < n_layer; ++il) {
       if (!state_.kv.shape(il).is_eligible()) {
         run_windowed_layer(il, logits);
         continue;
       }
-      PromptAttention attention(window_shape(), state_.arena.n_threads());
+      n_held_ = state_.kv.count(il);
+      first_entry_ = n_held_ - n_held_judged(plan_, state_.kv, il);
+      PromptAttention attention(window_shape(), n_candidates_[kept_.size()],
+                                state_.arena.n_threads());
       run_eligible_layer(il, attention, logits);
       const Stopwatch stopwatch;
       evict(il, attention);
@@ -103,7 +107,8 @@ class Cascade {
  private:
   WindowShape window_shape() const {
     const DecoderHparams& hp = state_.model->hparams();
-    return {hp.n_embd_head, hp.n_head, hp.n_head_kv, n_tokens_, plan_.n_window, hp.attn_scale};
+    return {hp.n_embd_head,      hp.n_head,  hp.n_head_kv,
+            n_held_ + n_tokens_, n_queries_, hp.attn_scale};
   }
 
   // One chunk of one layer: from its residual stream to the next, with the entries put in `block`
@@ -128,12 +133,13 @@ class Cascade {
     ggml_tensor* head = nullptr;
     if (!is_last_layer || is_last_chunk || wants_sum) {
       const KvView view = kv_view(arena, block, span);
-      const bool wants_window = attention != nullptr && plan_.needs_window_stats && is_last_chunk;
+      const bool wants_window = attention != nullptr && plan_.needs_window_stats && is_last_chunk &&
+                                n_candidates_[kept_.size()] > 0;
       const bool wants_lse = (wants_window || wants_sum) && arena.has_kernels();
       AttentionNode out = decoder_attention(
           arena, model, qkv.q, view, wants_lse ? AttentionExtra::kLse : AttentionExtra::kNone);
-      if (wants_sum) attention->add_sum(arena, qkv.q, view, out.lse, n_held_);
-      if (wants_window) attention->add_window(arena, qkv.q, view, out.lse, n_held_);
+      if (wants_sum) attention->add_sum(arena, qkv.q, view, out.lse, first_entry_);
+      if (wants_window) attention->add_window(arena, qkv.q, view, out.lse, first_entry_);
       if (is_last_layer && is_last_chunk) {
         const int64_t n_skip = span.n_tokens - 1;
         x = ggml_view_2d(ctx, x, x->ne[0], 1, x->nb[1], n_skip * x->nb[1]);
@@ -175,7 +181,6 @@ class Cascade {
   }
 
   void run_eligible_layer(int32_t il, PromptAttention& attention, std::vector<float>& logits) {
-    n_held_ = state_.kv.count(il);
     stage_held(il);
     for (size_t i = 0; i + 1 < bounds_.size(); ++i) {
       const CausalSpan span{n_held_ + bounds_[i], bounds_[i + 1] - bounds_[i], 0};
@@ -183,41 +188,45 @@ class Cascade {
     }
   }
 
-  // Attention wants one tensor: what earlier turns kept comes in front of the turn's own entries.
+  // Attention wants one tensor: what earlier turns kept comes in front of the turn's own entries,
+  // in the order of its positions, which candidates stand in.
   void stage_held(int32_t il) {
     if (n_held_ == 0) return;
-    std::vector<int32_t> slots(n_held_);
-    std::iota(slots.begin(), slots.end(), 0);
     const size_t half = staged_shape_.row_bytes() * n_held_;
     std::vector<std::byte> rows(2 * half);
     for (int32_t g = 0; g < staged_shape_.n_head_kv; ++g) {
-      state_.kv.block(il).gather(g, slots, rows.data(), rows.data() + half);
+      state_.kv.block(il).gather(g, state_.kv.slots_by_position(il, g), rows.data(),
+                                 rows.data() + half);
       staging_->scatter(g, 0, n_held_, rows.data(), rows.data() + half);
     }
   }
 
   // Scores the layer in staging, splits the budget anew and cuts every layer known so far.
   void evict(int32_t il, PromptAttention& attention) {
-    const KvLayerView view{il, n_candidates_, staged_shape_.n_head_kv,
+    const int32_t n_candidates = n_candidates_[kept_.size()];
+    const auto n_scores = static_cast<size_t>(n_candidates) * staged_shape_.n_head_kv;
+    const std::span<float> scores = std::span(scores_).first(n_scores);
+    const KvLayerView view{il, n_candidates, staged_shape_.n_head_kv,
                            plan_.needs_window_stats ? &attention.stats() : nullptr,
                            attention.prompt_sum()};
     report_.preference.push_back(policy_.preference(view));
-    policy_.score(view, scores_);
+    policy_.score(view, scores);
+    if (policy_.falls_back(report_.preference)) ++report_.n_fallbacks;
     std::vector<int32_t> budgets =
-        policy_.split({report_.preference, budget_.n_candidates, n_candidates_, n_eligible_});
+        policy_.split({report_.preference, budget_.n_candidates, n_candidates,
+                       static_cast<int32_t>(n_candidates_.size()), n_candidates_});
     for (size_t i = 0; i < kept_.size(); ++i) {  // what is gone stays gone
       budgets[i] = std::min(budgets[i], kept_[i].pages.n_ranked());
       kept_[i].pages.truncate(budgets[i]);
     }
     KvPages& pages = kept_.emplace_back(il, KvPages(staged_shape_, state_.kv.memory())).pages;
-    std::vector<int32_t> window(plan_.n_window);
-    std::iota(window.begin(), window.end(), n_held_ + n_candidates_);
+    std::vector<int32_t> window(n_held_ + n_tokens_ - first_entry_ - n_candidates);
+    std::iota(window.begin(), window.end(), first_entry_ + n_candidates);
     for (int32_t g = 0; g < staged_shape_.n_head_kv; ++g) {
       const std::span<int32_t> best = std::span(order_).first(budgets.back());
-      rank_candidates(
-          std::span(scores_).subspan(static_cast<size_t>(g) * n_candidates_, n_candidates_),
-          budgets.back(), order_);
-      for (int32_t& slot : best) slot += n_held_;
+      rank_candidates(scores.subspan(static_cast<size_t>(g) * n_candidates, n_candidates),
+                      budgets.back(), std::span(order_).first(n_candidates));
+      for (int32_t& slot : best) slot += first_entry_;
       pages.store(g, *staging_, best, window);
     }
   }
@@ -226,11 +235,17 @@ class Cascade {
   void settle(int32_t n_growth) {
     staging_.reset();
     scratch_.reset();
+    KvStore& kv = state_.kv;
     for (Kept& layer : kept_) {
-      const int32_t n_held = state_.kv.count(layer.il);
-      report_.kept[layer.il] = layer.pages.count();
-      state_.kv.adopt(layer.il, std::move(layer.pages), state_.n_past - n_held, n_growth);
+      const int32_t n_held = kv.count(layer.il);
+      if (n_held_judged(plan_, kv, layer.il) == 0) {
+        kv.adopt(layer.il, std::move(layer.pages), state_.n_past - n_held, n_growth);
+      } else {
+        report_.before.emplace_back(
+            layer.il, kv.detached(layer.il, std::move(layer.pages), state_.n_past, n_growth));
+      }
     }
+    for (auto& [il, contents] : report_.before) kv.exchange(il, contents);
     state_.n_past += n_tokens_;
   }
 
@@ -247,16 +262,17 @@ class Cascade {
   std::span<const int32_t> tokens_;
   const PrefillProgress& progress_;
   int32_t n_tokens_;
-  int32_t n_candidates_;
-  int32_t n_eligible_ = 0;
+  int32_t n_queries_;  // of the window: a short turn has fewer than the window has entries
+  std::vector<int32_t> n_candidates_ = {};  // of each eligible layer
   std::vector<int32_t> bounds_;
   HiddenStates hidden_;
   KvShape staged_shape_;
   std::optional<KvBlock> staging_;  // the current layer: [held entries, all tokens]
   std::optional<KvBytes> scratch_;
-  std::vector<float> scores_;   // [n_candidates, n_head_kv]
-  std::vector<int32_t> order_;  // [n_candidates]
+  std::vector<float> scores_;   // [most candidates, n_head_kv]
+  std::vector<int32_t> order_;  // [most candidates]
   int32_t n_held_ = 0;          // older entries of the current layer
+  int32_t first_entry_ = 0;     // the first of them, or behind them, that is judged
   std::vector<Kept> kept_;      // eligible layers done so far
   CascadeReport report_;
 };

@@ -2,37 +2,39 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <numeric>
+#include <set>
 
 #include "policies/kv/victim.h"
 
 namespace reprise {
-namespace {
-
-constexpr int32_t kNoLimit = INT32_MAX / 2;  // entries; no cache gets there
-
-}  // namespace
 
 DecodeEviction::DecodeEviction(const KvPlan& plan, const KvStore& kv,
-                               std::span<const int32_t> held_before, const TurnBudget& budget)
+                               std::span<const int32_t> n_older, const TurnBudget& budget)
     : plan_(plan), layers_(kv.n_layer()) {
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     if (!kv.shape(il).is_eligible()) continue;
     Layer& layer = layers_[il];
-    const int32_t n_held = held_before[il];
-    layer.n_older = n_held;
-    // A prompt that fitted may still grow to its budget.
-    layer.limit = budget.binds
-                      ? kv.count(il)
-                      : std::max(kv.count(il), std::min(budget.n_entries, kNoLimit) + n_held);
+    layer.n_older = n_older[il];
+    layer.limit = kv.count(il) + budget.n_spare;
     for (int32_t g = 0; g < kv.shape(il).kv.n_head_kv; ++g) {
       Head& head = layer.heads.emplace_back();
-      head.order.resize(kv.count(il) - n_held);
-      std::iota(head.order.begin(), head.order.end(), n_held);
-      if (plan.decode != KvDecode::kCakeOfficial) {
-        std::sort(head.order.begin(), head.order.end(), [&](int32_t a, int32_t b) {
-          return kv.position(il, g, a) < kv.position(il, g, b);
-        });
+      head.order.resize(kv.count(il) - layer.n_older);
+      std::iota(head.order.begin(), head.order.end(), layer.n_older);
+      // The window's entries last: an earlier turn may have left them in any slot.
+      const auto position = [&](int32_t slot) { return kv.position(il, g, slot); };
+      std::vector<int32_t> sorted = head.order;
+      std::ranges::sort(sorted, {}, position);
+      if (plan.decode == KvDecode::kCakeOfficial) {
+        const size_t n_ranked = sorted.size() - std::min<size_t>(sorted.size(), plan.n_window);
+        const std::set<int32_t> window(sorted.begin() + static_cast<ptrdiff_t>(n_ranked),
+                                       sorted.end());
+        std::erase_if(head.order, [&](int32_t slot) { return window.contains(slot); });
+        std::copy(sorted.begin() + static_cast<ptrdiff_t>(n_ranked), sorted.end(),
+                  std::back_inserter(head.order));
+      } else {
+        head.order = std::move(sorted);
       }
     }
     fit(layer, kv.capacity(il));
@@ -57,7 +59,10 @@ int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
     Layer& layer = layers_[il];
     if (layer.limit == 0) continue;
     if (layer.capacity < kv.capacity(il)) fit(layer, kv.capacity(il));
-    const int32_t n_drop = is_due ? std::max(0, kv.count(il) - layer.limit) : 0;
+    // No more than there are candidates, though a layer be restored with less than a window.
+    const int32_t n_over =
+        std::min(kv.count(il) - layer.limit, kv.count(il) - layer.n_older - plan_.n_window);
+    const int32_t n_drop = is_due ? std::max(0, n_over) : 0;
     const auto n_head_kv = static_cast<int32_t>(layer.heads.size());
     const auto n_group = static_cast<int32_t>(probs[il]->ne[2]) / n_head_kv;
     const size_t n_values = static_cast<size_t>(probs[il]->ne[0]) * n_group;

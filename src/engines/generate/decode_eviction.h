@@ -13,13 +13,13 @@
 namespace reprise {
 
 // Holds the cache at its size while an answer is generated: after every decode_every steps each KV
-// head of each layer drops as many entries of the current turn as it got, never one of the last
-// n_window, never one of an earlier turn. Source: CAKE's decoding stage, arXiv 2503.12491;
-// spec 2.7.
+// head of each layer drops as many entries as it got, never one of the last
+// n_window, and none of an earlier turn where the policy judges turns alone. Source: CAKE's
+// decoding stage, arXiv 2503.12491; spec 2.7.
 class DecodeEviction {
  public:
-  // After a prefill; held_before [n_layer] counts the entries of earlier turns.
-  DecodeEviction(const KvPlan& plan, const KvStore& kv, std::span<const int32_t> held_before,
+  // After a prefill; n_older [n_layer] counts the entries of earlier turns that are safe.
+  DecodeEviction(const KvPlan& plan, const KvStore& kv, std::span<const int32_t> n_older,
                  const TurnBudget& budget);
 
   // After a decode pass that has appended one entry a layer; probs [n_layer] as in PassOutputs.
@@ -28,15 +28,15 @@ class DecodeEviction {
   int64_t step(KvStore& kv, std::span<ggml_tensor* const> probs);
 
  private:
-  // Slots of the current turn in one KV head, in position order (score order for kCakeOfficial),
+  // Slots in one KV head of what is not safe, in position order (score order for kCakeOfficial),
   // the window's last.
   struct Head {
     std::vector<int32_t> order;
     std::vector<float> sums;  // [capacity] running attention, kEma alone
   };
   struct Layer {
-    int32_t limit = 0;        // entries, those of earlier turns included; 0: not eligible
-    int32_t n_older = 0;      // entries of earlier turns
+    int32_t limit = 0;        // entries, older ones included; 0: not eligible
+    int32_t n_older = 0;      // safe entries of earlier turns
     int32_t capacity = 0;     // entries there is memory for, as in the store
     std::vector<Head> heads;  // [n_head_kv]
   };

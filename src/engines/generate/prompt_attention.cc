@@ -28,9 +28,9 @@ class FirstThreadTimer {
 
 }  // namespace
 
-PromptAttention::PromptAttention(const WindowShape& shape, int32_t n_threads)
-    : shape_(shape), parts_(n_threads) {
-  const size_t n_out = static_cast<size_t>(shape.n_candidates()) * shape.n_head_kv;
+PromptAttention::PromptAttention(const WindowShape& shape, int32_t n_candidates, int32_t n_threads)
+    : shape_(shape), n_candidates_(n_candidates), parts_(n_threads) {
+  const size_t n_out = static_cast<size_t>(n_candidates) * shape.n_head_kv;
   stats_.mean.resize(n_out);
   stats_.var.resize(n_out);
   stats_.last.resize(n_out);
@@ -78,7 +78,7 @@ void PromptAttention::measure(const Backend& backend) {
 
 void PromptAttention::add_sum(GraphArena& arena, ggml_tensor* q, const KvView& view,
                               ggml_tensor* lse, int32_t first_entry) {
-  sum_.resize(static_cast<size_t>(shape_.n_candidates()) * shape_.n_head_kv);
+  sum_.resize(static_cast<size_t>(n_candidates_) * shape_.n_head_kv);
   add_node(arena, q, view, lse, first_entry, run_sum);
 }
 
@@ -96,7 +96,7 @@ void PromptAttention::run_window(ggml_tensor* dst, int ith, int nth, void* work_
   const auto& work = *static_cast<const Work*>(work_pointer);
   PromptAttention& self = *work.self;
   const FirstThreadTimer timer(ith, self.seconds_);
-  const int64_t n = self.shape_.n_candidates();
+  const int64_t n = self.n_candidates_;
   self.parts_[ith] = window_columns(self.rows(dst, work), self.shape_.n_window, work.first_entry,
                                     static_cast<int32_t>(n * ith / nth),
                                     static_cast<int32_t>(n * (ith + 1) / nth), self.stats_);
@@ -106,7 +106,7 @@ void PromptAttention::run_sum(ggml_tensor* dst, int ith, int nth, void* work_poi
   const auto& work = *static_cast<const Work*>(work_pointer);
   PromptAttention& self = *work.self;
   const FirstThreadTimer timer(ith, self.seconds_);
-  const int64_t n_candidates = self.shape_.n_candidates();
+  const int64_t n_candidates = self.n_candidates_;
   const int64_t n = std::min<int64_t>(n_candidates, work.span.n_kv() - work.first_entry);
   for (int32_t g = 0; g < self.shape_.n_head_kv; ++g) {
     add_attention_received(

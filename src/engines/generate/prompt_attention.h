@@ -17,12 +17,12 @@ namespace reprise {
 // and measure() works between the graphs. One object a layer pass; it must outlive the compute.
 class PromptAttention {
  public:
-  // The statistics of the window of n_window rows over the turn's own n_tokens columns.
-  PromptAttention(const WindowShape& shape, int32_t n_threads);
+  // The statistics of the window of shape.n_window rows over n_candidates of the columns before it.
+  PromptAttention(const WindowShape& shape, int32_t n_candidates, int32_t n_threads);
 
   // Adds the node that fills stats() from the chunk's last n_window tokens. q and view as given to
-  // decoder_attention, lse [n_head, n_tokens] from it; the turn's first candidate is entry
-  // first_entry of the view.
+  // decoder_attention, lse [n_head, n_tokens] from it; the first candidate is entry first_entry of
+  // the view.
   void add_window(GraphArena& arena, ggml_tensor* q, const KvView& view, ggml_tensor* lse,
                   int32_t first_entry);
   // Adds the node that adds up the attention of all of the chunk's tokens per entry into
@@ -61,6 +61,7 @@ class PromptAttention {
   };
 
   WindowShape shape_;
+  int32_t n_candidates_;
   WindowStats stats_;
   std::vector<WindowSums> parts_;  // [n_threads]
   std::vector<float> sum_;

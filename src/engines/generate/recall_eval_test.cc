@@ -160,12 +160,20 @@ TEST_F(RecallTest, ProtocolsDecideWhatIsJudged) {
     const std::set<int32_t> second =
         n_second <= 40 ? range(n_two - n_second, n_two)
                        : range(n_two - n_second, n_two - n_second + 2) + range(n_two - 38, n_two);
-    const std::pair<RecallProtocol, std::set<int32_t>> cases[] = {
-        {kLast, range(0, 2) + range(n_one - 38, n_one)},
-        {kAfter, range(0, 2) + range(asked.n_document - 38, n_one)},
-        {kTurn2, range(0, 2) + range(n_first_kept, asked.n_first_turn + asked.n_reply) + second}};
-    for (const auto& [protocol, want] : cases) {
-      Sequence sequence(model_->decoder, backend_, make_kv_policy(kTight));
+    struct Case {
+      RecallProtocol protocol;
+      std::string policy;
+      std::set<int32_t> want;
+    };
+    const std::string tight = kTight;
+    const Case cases[] = {
+        {kLast, tight, range(0, 2) + range(n_one - 38, n_one)},
+        {kAfter, tight, range(0, 2) + range(asked.n_document - 38, n_one)},
+        {kTurn2, tight, range(0, 2) + range(n_two - 38, n_two)},  // all of both turns is judged
+        {kTurn2, tight + ",turns=each",
+         range(0, 2) + range(n_first_kept, asked.n_first_turn + asked.n_reply) + second}};
+    for (const auto& [protocol, policy, want] : cases) {
+      Sequence sequence(model_->decoder, backend_, make_kv_policy(policy));
       read_recall_prompt(sequence, asked, protocol, 8, kIgnore);
       EXPECT_EQ(sequence.n_past(), protocol == kTurn2 ? n_two : n_one);
       for (int32_t il = 0; il < 4; ++il) {

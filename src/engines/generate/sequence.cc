@@ -62,6 +62,7 @@ class Rollback {
   ~Rollback() {
     if (is_done_) return;
     state_.n_past = n_past_;
+    for (auto& [il, contents] : before_) state_.kv.exchange(il, contents);
     for (const auto& [il, bytes] : windows_) state_.kv.restore_layer(il, bytes);
     for (int32_t il = 0; il < state_.kv.n_layer(); ++il) {
       if (state_.kv.shape(il).n_swa == 0) state_.kv.truncate(il, counts_[il]);
@@ -69,6 +70,10 @@ class Rollback {
   }
   Rollback(const Rollback&) = delete;
   Rollback& operator=(const Rollback&) = delete;
+  // Layers with other contents now: what they held.
+  void keep(std::vector<std::pair<int32_t, KvStore::Detached>> before) {
+    before_ = std::move(before);
+  }
   void dismiss() { is_done_ = true; }
 
  private:
@@ -76,6 +81,7 @@ class Rollback {
   int32_t n_past_;
   std::vector<int32_t> counts_;
   std::vector<std::pair<int32_t, std::vector<std::byte>>> windows_;  // they forget as they go
+  std::vector<std::pair<int32_t, KvStore::Detached>> before_;
   bool is_done_ = false;
 };
 
@@ -150,19 +156,27 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
       options.n_compress < 0 ? n_tokens : std::min(options.n_compress, n_tokens);
   check_tokens(*state_.model, tokens);
   KvStore& kv = state_.kv;
-  std::vector<int32_t> held_before(kv.n_layer());
-  for (int32_t il = 0; il < kv.n_layer(); ++il) held_before[il] = kv.count(il);
-  const TurnBudget budget = turn_budget(plan_, kv, n_judged);
+  TurnBudget budget = turn_budget(plan_, kv, state_.n_past, n_judged);
+  budget.n_spare = std::max(0, budget.n_spare - (n_tokens - n_judged));
   kv.memory().reset_peak();
   report_ = {};
   report_.n_tokens = n_tokens;
+  report_.judged.assign(kv.n_layer(), 0);
+  std::vector<int32_t> n_apart(kv.n_layer());
+  for (int32_t il = 0; il < kv.n_layer(); ++il) {
+    if (!kv.shape(il).is_eligible()) continue;
+    const int32_t n_held = n_held_judged(plan_, kv, il);
+    n_apart[il] = kv.count(il) - n_held;
+    report_.judged[il] = n_held + n_tokens;
+    report_.n_entries_before += kv.count(il);
+    report_.n_entries_apart += n_apart[il];
+  }
   Rollback rollback(state_);
   const bool replaces =
       plan_.decode != KvDecode::kGrow && plan_.budget.kind != Budget::Kind::kUnlimited;
   int32_t n_spare = std::max(options.n_growth, plan_.decode_every);
   if (replaces) {  // an answer of any length takes no more than what the budget leaves
-    const int32_t n_left = budget.binds ? 0 : std::max(0, budget.n_entries - n_tokens);
-    n_spare = plan_.decode_every + std::min(n_spare - plan_.decode_every, n_left);
+    n_spare = plan_.decode_every + std::min(n_spare - plan_.decode_every, budget.n_spare);
   }
   if (budget.binds) {
     CascadeReport cascade =
@@ -170,7 +184,9 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
                         n_tokens - n_judged + n_spare, outputs_.copied, options.progress);
     outputs_.logits = outputs_.copied;
     report_.is_cascade = true;
+    rollback.keep(std::move(cascade.before));
     report_.preference = std::move(cascade.preference);
+    report_.n_fallbacks = cascade.n_fallbacks;
     report_.policy_s = cascade.policy_s;
     if (n_judged < n_tokens) append(tokens.subspan(n_judged), 1, nullptr);
   } else {
@@ -183,15 +199,15 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   report_.kept.assign(kv.n_layer(), 0);
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     if (!kv.shape(il).is_eligible()) continue;
-    report_.kept[il] = kv.count(il) - held_before[il];
-    report_.n_entries_before += held_before[il];
+    report_.kept[il] = kv.count(il) - n_apart[il];
     report_.n_entries_kept += report_.kept[il];
-    report_.n_entries_dropped += n_tokens - report_.kept[il];
+    report_.n_entries_dropped += report_.judged[il] - report_.kept[il];
   }
+  report_.held_kv_bytes = kv.n_held_bytes();
   report_.peak_kv_bytes = kv.memory().peak();
   report_.total_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   eviction_.reset();
-  if (replaces) eviction_.emplace(plan_, kv, held_before, budget);
+  if (replaces) eviction_.emplace(plan_, kv, n_apart, budget);
   return outputs_.logits;
 }
 

@@ -23,18 +23,23 @@ struct PrefillOptions {
       {};  // may be empty; may throw to stop, which leaves the sequence as before
 };
 
-// What a prefill did with the entries of its turn, summed over eligible layers.
+// What a prefill did with the entries it judged: those of its turn, and of all earlier ones unless
+// the policy judges turns alone. Summed over eligible layers.
 struct PrefillReport {
   int32_t n_tokens = 0;
   int64_t n_entries_kept = 0;
   int64_t n_entries_dropped = 0;
+  int64_t n_entries_before = 0;    // that earlier turns had left, judged or not
+  int64_t n_entries_apart = 0;     // of those: not judged, kept as they are
   bool is_cascade = false;         // layer by layer, because the budget was binding
   std::vector<double> preference;  // of each eligible layer; empty without a cascade
-  std::vector<int32_t> kept;       // entries kept of this turn, a layer
+  int32_t n_fallbacks = 0;         // splits of the budget that were equal for want of preferences
+  std::vector<int32_t> judged;     // entries of each layer; 0: a sliding-window layer
+  std::vector<int32_t> kept;       // of them
   double total_s = 0;              // seconds for the whole prefill
   double policy_s = 0;             // of them spent on deciding
-  int64_t n_entries_before = 0;    // entries that earlier turns had left
-  int64_t peak_kv_bytes = 0;       // during this prefill
+  int64_t held_kv_bytes = 0;       // after it, of everything
+  int64_t peak_kv_bytes = 0;       // during it
 };
 
 // Everything a sequence holds, to go on later.

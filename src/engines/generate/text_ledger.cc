@@ -6,19 +6,37 @@
 #include "engines/generate/kv_size.h"
 
 namespace reprise {
+namespace {
+
+// P and b of every eligible layer, where a budget was split.
+LedgerList layer_list(const PrefillReport& prefill) {
+  LedgerList list{"kv_layers", {}};
+  size_t i_eligible = 0;
+  for (size_t il = 0; prefill.is_cascade && il < prefill.judged.size(); ++il) {
+    if (prefill.judged[il] == 0) continue;
+    list.rows.push_back({{"layer", static_cast<int64_t>(il), ""},
+                         {"preference", prefill.preference[i_eligible++], ""},
+                         {"n_entries_judged", int64_t{prefill.judged[il]}, ""},
+                         {"n_entries_kept", int64_t{prefill.kept[il]}, ""}});
+  }
+  return list;
+}
+
+}  // namespace
 
 Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::string& policy,
                    double entry_cost_s) {
   const PrefillReport& prefill = sequence.last_prefill();
   const KvStore& kv = sequence.kv();
   const auto n_answer = static_cast<int64_t>(answer.tokens.size());
-  int64_t n_kept = -prefill.n_entries_before;
+  int64_t n_held = 0;
   int64_t n_made = prefill.n_entries_kept + prefill.n_entries_dropped;
   for (int32_t il = 0; il < kv.n_layer(); ++il) {
     if (!kv.shape(il).is_eligible()) continue;
-    n_kept += kv.count(il);
+    n_held += kv.count(il);
     n_made += n_answer;
   }
+  const int64_t n_kept = n_held - prefill.n_entries_apart;
   const int64_t n_dropped = n_made - n_kept;
   const int64_t n_dropped_late = n_dropped - prefill.n_entries_dropped;
   // An entry dropped while decoding is missing from half of the steps on average.
@@ -57,13 +75,20 @@ Ledger text_ledger(Sequence& sequence, const AnswerReport& answer, const std::st
       {"decode_s", answer.decode_s, ""},
       {"n_entries_dropped_in_prefill", prefill.n_entries_dropped, ""},
       {"n_entries_dropped_in_decode", n_dropped_late, ""},
+      {"n_entries_held", n_held,
+       fmt::format("cache holds {} entries in {}", format_count(n_held),
+                   format_bytes(kv.n_held_bytes()))},
+      {"held_kv_bytes", kv.n_held_bytes(), ""},
+      {"held_kv_bytes_after_prefill", prefill.held_kv_bytes, ""},
       {"peak_kv_bytes", peak,
        fmt::format("peak cache {} (full: {})", format_bytes(peak), format_bytes(full))},
       {"full_kv_bytes", full, ""},
       {"policy", policy,
        fmt::format("policy {} used {:.1f} % of the time", policy, 100 * policy_share)},
       {"policy_s", policy_s, ""},
+      {"n_uniform_fallbacks", int64_t{prefill.n_fallbacks}, ""},
       {"entry_cost_s", entry_cost_s, ""}};
+  ledger.lists = {layer_list(prefill)};
   return ledger;
 }
 

@@ -91,13 +91,49 @@ TEST_F(TextLedgerTest, SavesNothingWhereNothingIsDropped) {
             int64_t{205} * tiny_.n_layer * tiny_.n_head_kv * (2 * 2 * tiny_.n_embd_head + 4));
 }
 
-TEST_F(TextLedgerTest, TheSecondTurnIsCountedAlone) {
+TEST_F(TextLedgerTest, ATurnJudgedAloneIsCountedAlone) {
+  Sequence sequence(model_, backend_, make_kv_policy("cake:budget=50,turns=each"));
+  answer(sequence, 10);
+  const AnswerReport second = answer(sequence, 20);
+  const Ledger ledger = text_ledger(sequence, second, "", 0);
+  const LedgerUnit entry = ledger.units.at(0);
+  EXPECT_EQ(entry.computed + entry.dropped, (200 + 20) * tiny_.n_layer);
+  EXPECT_EQ(entry.dropped, 150 * tiny_.n_layer);
+  EXPECT_EQ(fact(ledger, "n_entries_held"), (60 + 70) * tiny_.n_layer);
+}
+
+TEST_F(TextLedgerTest, EntriesThatAreJudgedAgainGetANewVerdict) {
   Sequence sequence(model_, backend_, make_kv_policy("cake:budget=50"));
   answer(sequence, 10);
   const AnswerReport second = answer(sequence, 20);
-  const LedgerUnit entry = text_ledger(sequence, second, "cake:budget=50", 0).units.at(0);
-  EXPECT_EQ(entry.computed + entry.dropped, (200 + 20) * tiny_.n_layer);
-  EXPECT_EQ(entry.dropped, 150 * tiny_.n_layer);
+  const Ledger ledger = text_ledger(sequence, second, "", 0);
+  const LedgerUnit entry = ledger.units.at(0);
+  EXPECT_EQ(entry.computed + entry.dropped, (60 + 200 + 20) * tiny_.n_layer);
+  EXPECT_EQ(entry.dropped, (60 + 150) * tiny_.n_layer);
+  EXPECT_EQ(fact(ledger, "n_entries_held"), 70 * tiny_.n_layer);
+  EXPECT_EQ(fact(ledger, "held_kv_bytes"), sequence.kv().n_held_bytes());
+  EXPECT_EQ(fact(ledger, "held_kv_bytes_after_prefill") / 50, fact(ledger, "held_kv_bytes") / 70);
+}
+
+TEST_F(TextLedgerTest, ListsPreferenceAndShareOfEveryLayer) {
+  Sequence sequence(model_, backend_, make_kv_policy("cake:budget=50"));
+  const Ledger ledger = text_ledger(sequence, answer(sequence, 1), "", 0);
+  ASSERT_EQ(ledger.lists.size(), 1U);
+  EXPECT_EQ(ledger.lists[0].key, "kv_layers");
+  ASSERT_EQ(ledger.lists[0].rows.size(), static_cast<size_t>(tiny_.n_layer));
+  int64_t n_kept = 0;
+  for (const std::vector<LedgerFact>& row : ledger.lists[0].rows) {
+    EXPECT_GT(std::get<double>(row.at(1).value), 0);
+    EXPECT_EQ(std::get<int64_t>(row.at(2).value), 200);
+    n_kept += std::get<int64_t>(row.at(3).value);
+  }
+  EXPECT_EQ(n_kept, 50 * tiny_.n_layer);
+  EXPECT_EQ(fact(ledger, "n_uniform_fallbacks"), 0);
+
+  // The window of a turn that is a single token has no variance: nobody's share is known.
+  prompt_.resize(1);
+  const AnswerReport one = answer(sequence, 1);
+  EXPECT_EQ(fact(text_ledger(sequence, one, "", 0), "n_uniform_fallbacks"), tiny_.n_layer);
 }
 
 TEST_F(TextLedgerTest, AnExactRunAgreesWithItselfAndCountsItsBytes) {

@@ -6,13 +6,14 @@
 
 namespace reprise {
 
-// How much of the KV cache may stay after a prefill.
+// How much of the KV cache may stay after a prefill: of the whole sequence, or of each turn
+// (KvPlan::judges_turns_alone).
 struct Budget {
   enum class Kind : uint8_t {
     kUnlimited,
-    kEntries,  // average entries per eligible layer, window included, of each turn
+    kEntries,  // average entries per eligible layer, window included
     kBytes,    // all KV bytes of the sequence, sliding-window layers included
-    kShare,    // 0 < value <= 1: of a turn's entries in eligible layers
+    kShare,    // 0 < value <= 1: of the entries in eligible layers of all tokens read
   };
   Kind kind = Kind::kUnlimited;
   double value = 0;

@@ -94,12 +94,18 @@ void CakeKv::score(const KvLayerView& layer, std::span<float> scores) const {
   }
 }
 
-std::vector<int32_t> CakeKv::split(const SplitInput& in) const {
-  // A layer without variance says nothing about its share, so nobody's share is known.
-  std::vector<double> preference(in.preference.begin(), in.preference.end());
-  if (std::ranges::any_of(preference, [](double p) { return !(p > 0); })) {
-    std::ranges::fill(preference, 1.0);
+// A layer without variance says nothing about its share, so nobody's share is known.
+bool CakeKv::falls_back(std::span<const double> preference) const {
+  if (config_.split != CakeConfig::Split::kWaterfill &&
+      config_.split != CakeConfig::Split::kOfficial) {
+    return false;  // they do not look at it
   }
+  return is_unusable(preference) || std::ranges::find(preference, 0.0) != preference.end();
+}
+
+std::vector<int32_t> CakeKv::split(const SplitInput& in) const {
+  std::vector<double> preference(in.preference.begin(), in.preference.end());
+  if (falls_back(preference)) std::ranges::fill(preference, 1.0);
   SplitInput usable = in;
   usable.preference = preference;
   const int32_t n_min = std::max(config_.n_min, config_.n_sink);  // sinks need their places
@@ -116,11 +122,10 @@ std::vector<int32_t> CakeKv::split(const SplitInput& in) const {
   // The shape of all layers, known or not, is the preference; filling by it returns the shape
   // itself where no layer is below the floor.
   preference.assign(in.n_layer, 1.0);
-  const std::vector<int32_t> shape =
-      split_pyramid({preference, in.n_total, in.cap, in.n_layer}, kPyramidBeta);
+  usable.preference = preference;
+  const std::vector<int32_t> shape = split_pyramid(usable, kPyramidBeta);
   preference.assign(shape.begin(), shape.end());
-  std::vector<int32_t> out =
-      split_with_floor(split_waterfill, {preference, in.n_total, in.cap, in.n_layer}, n_min);
+  std::vector<int32_t> out = split_with_floor(split_waterfill, usable, n_min);
   out.resize(in.preference.size());
   return out;
 }
@@ -141,7 +146,7 @@ const PolicyEntry kCakeKv = {
         real_option("tau2", 1, 0.1, 10, "damps the variance V in the same"),
         real_option("gamma", 200, 0, 1e4, "weight of the variance beside the mean attention"),
         kv_pool_option(),
-        int_option("sink", 0, 0, 64, "first entries of a turn, always kept; 4 is good, 0 CAKE's"),
+        int_option("sink", 0, 0, 64, "first entries, always kept; 4 is good, 0 CAKE's"),
         choice_option("split", {"waterfill", "official", "uniform", "pyramid"},
                       "how layers share: by preference without waste, by CAKE's own integer rule, "
                       "equally, or falling with depth"),
@@ -152,7 +157,7 @@ const PolicyEntry kCakeKv = {
     }),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       const CakeConfig config = cake_config(o);
-      const KvPlan plan = kv_plan(o, config.n_sink);
+      const KvPlan plan = kv_plan(o, config.n_sink, config.n_min);
       if (plan.budget.kind == Budget::Kind::kEntries &&
           plan.n_window + config.n_min > plan.budget.value) {
         throw Error(fmt::format(

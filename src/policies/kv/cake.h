@@ -10,7 +10,7 @@ struct CakeConfig {
   double tau1 = 1;  // P = H^(1/tau1) * V^(1/tau2)
   double tau2 = 1;
   Indicator indicator = {.gamma = 200, .n_pool = 5};
-  int32_t n_sink = 0;  // first entries of a turn, always kept
+  int32_t n_sink = 0;  // first candidates, always kept
   Split split = Split::kWaterfill;
   int32_t n_min = 0;  // candidates of a layer, at least, where cap and budget allow it
 };
@@ -26,6 +26,7 @@ class CakeKv final : public KvPolicy {
   double preference(const KvLayerView& layer) const override;
   void score(const KvLayerView& layer, std::span<float> scores) const override;
   std::vector<int32_t> split(const SplitInput& in) const override;
+  bool falls_back(std::span<const double> preference) const override;
 
  private:
   KvPlan plan_;

@@ -279,6 +279,23 @@ TEST(Cake, SinksOutrankEverythingAndHaveTheirPlaces) {
   EXPECT_EQ(example.split(kLayers)[0], 2);
 }
 
+TEST(Cake, SaysWhenNobodysShareIsKnown) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<double> bad[] = {{1, 0}, {0, 0}, {1, nan}, {INFINITY, 1}};
+  for (const char* split : {"waterfill", "official", "uniform", "pyramid"}) {
+    const auto policy = make_kv_policy(std::string("cake:split=") + split);
+    const bool looks = split[0] == 'w' || split[0] == 'o';  // at the preference
+    EXPECT_FALSE(policy->falls_back(std::vector<double>{1, 2}));
+    for (const std::vector<double>& p : bad) {
+      EXPECT_EQ(policy->falls_back(p), looks) << split;
+      if (looks) {
+        EXPECT_THAT(policy->split({p, 10, 8, 2}), ElementsAre(5, 5)) << split;
+      }
+    }
+  }
+  EXPECT_FALSE(make_kv_policy("snapkv")->falls_back(std::vector<double>{0, 0}));
+}
+
 TEST(Cake, MinIsAFloorForEverySplit) {
   const double p[] = {1, 1, 1, 1, 96};
   const SplitInput in{p, 500, 1000, 5};

@@ -14,11 +14,14 @@ KvType kv_type(const Options& options);
 // The option "pool" of the policies that smooth what the window says.
 OptionSpec kv_pool_option();
 
-// budget, window, type, decode and every, which all evicting policies share, then the policy's own.
+// budget, window, type, decode, every and turns, which all evicting policies share, then the
+// policy's own.
 std::vector<OptionSpec> kv_options(std::vector<OptionSpec> own);
 
-// The plan those options ask for. Throws Error when a budget in entries has no room for the window,
-// n_sink first entries and one more.
-KvPlan kv_plan(const Options& options, int32_t n_sink = 0);
+// The plan those options ask for, of a policy that keeps n_sink first entries, and n_min beside the
+// window in every layer. Throws Error when a budget in entries has no room for the window, n_sink
+// first entries and one more; what bytes and shares amount to is known to the engine alone, which
+// holds plan.n_least against them.
+KvPlan kv_plan(const Options& options, int32_t n_sink = 0, int32_t n_min = 0);
 
 }  // namespace reprise

@@ -9,8 +9,8 @@
 namespace reprise {
 namespace {
 
-KvPlan plan_of(std::string_view text, int32_t n_sink = 0) {
-  return kv_plan(Options("--kv test", kv_options({}), text), n_sink);
+KvPlan plan_of(std::string_view text, int32_t n_sink = 0, int32_t n_min = 0) {
+  return kv_plan(Options("--kv test", kv_options({}), text), n_sink, n_min);
 }
 
 TEST(KvOptions, DefaultsAreCakesOwn) {
@@ -21,6 +21,8 @@ TEST(KvOptions, DefaultsAreCakesOwn) {
   EXPECT_EQ(plan.n_window, 32);
   EXPECT_EQ(plan.decode, KvDecode::kGrow);
   EXPECT_EQ(plan.decode_every, 1);
+  EXPECT_EQ(plan.n_least, 33);
+  EXPECT_FALSE(plan.judges_turns_alone);
 }
 
 TEST(KvOptions, EveryNameMeansItsMode) {
@@ -57,6 +59,19 @@ TEST(KvOptions, RefuseABudgetWithoutRoom) {
                  "--kv test: budget=36 leaves nothing beside the window of 32 entries and 4 sink "
                  "entries; raise budget to at least 37 or lower window (4 at least)");
   }
+}
+
+TEST(KvOptions, TheLeastHasPlaceForAllThatAlwaysStays) {
+  EXPECT_EQ(plan_of("window=8", 4).n_least, 13);
+  EXPECT_EQ(plan_of("window=8", 4, 5).n_least, 13);
+  EXPECT_EQ(plan_of("window=8", 4, 30).n_least, 38);
+}
+
+TEST(KvOptions, ATurnOfItsOwnHasNoBudgetInBytes) {
+  EXPECT_TRUE(plan_of("turns=each").judges_turns_alone);
+  EXPECT_TRUE(plan_of("turns=each,budget=10%").judges_turns_alone);
+  EXPECT_FALSE(plan_of("turns=whole,budget=1MiB").judges_turns_alone);
+  EXPECT_THROW(plan_of("turns=each,budget=1MiB"), Error);
 }
 
 TEST(KvOptions, EveryEvictingPolicyRefusesTheSame) {

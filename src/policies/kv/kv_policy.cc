@@ -4,4 +4,6 @@ namespace reprise {
 
 double KvPolicy::preference(const KvLayerView& /*layer*/) const { return 1; }
 
+bool KvPolicy::falls_back(std::span<const double> /*preference*/) const { return false; }
+
 }  // namespace reprise

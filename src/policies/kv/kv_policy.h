@@ -33,10 +33,16 @@ struct KvPlan {
   bool needs_prompt_attention = false;  // attention of all queries, summed per key (prompt_sum)
   KvDecode decode = KvDecode::kGrow;
   int32_t decode_every = 1;  // steps from one replacement to the next
+  // Entries, window included, that an average layer holds under the smallest budget. Never less
+  // than one beside the window.
+  int32_t n_least = 0;
+  // The budget is for each turn's own entries and what earlier turns kept stays; otherwise it is
+  // for the whole conversation, and all its entries are judged together when it is full.
+  bool judges_turns_alone = false;
 };
 
-// What was measured in one layer of one turn's prefill. A candidate is an entry of the turn before
-// the window; candidates stand in position order.
+// What was measured in one layer of one turn's prefill. A candidate is an entry before the window:
+// of the turn alone, or of earlier turns too; candidates stand in position order.
 struct KvLayerView {
   int32_t il = 0;  // layer of the model
   int32_t n_candidates = 0;
@@ -45,7 +51,7 @@ struct KvLayerView {
   std::span<const float> prompt_sum = {};  // with needs_prompt_attention: [n_candidates, n_head_kv]
 };
 
-// Decides which KV entries of a turn are kept. Pure: numbers in, numbers out.
+// Decides which KV entries are kept. Pure: numbers in, numbers out.
 class KvPolicy : public Policy {
  public:
   virtual KvPlan plan() const = 0;
@@ -56,6 +62,8 @@ class KvPolicy : public Policy {
   virtual void score(const KvLayerView& layer, std::span<float> scores) const = 0;
   // Candidates each layer known so far may keep.
   virtual std::vector<int32_t> split(const SplitInput& in) const = 0;
+  // Whether split() shares equally because these preferences cannot be used. The engine counts it.
+  virtual bool falls_back(std::span<const double> preference) const;  // false unless overridden
 };
 
 }  // namespace reprise

@@ -25,7 +25,7 @@ const PolicyEntry kStreamingKv = {
     .source = "StreamingLLM, arXiv 2309.17453",
     .when_to_use = "endless text of which only the recent part matters; costs nothing to decide",
     .when_not = "anything in the middle of the prompt matters",
-    .options = kv_options({int_option("sink", 4, 0, 64, "first entries of a turn, always kept")}),
+    .options = kv_options({int_option("sink", 4, 0, 64, "first entries, always kept")}),
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
       return std::make_unique<StreamingKv>(kv_plan(o, o.i32("sink")), o.i32("sink"));
     }};

@@ -4,8 +4,8 @@
 
 namespace reprise {
 
-// Keeps the first entries of a turn and the most recent ones, whatever they say. Source:
-// StreamingLLM, arXiv 2309.17453.
+// Keeps the first entries and the most recent ones, whatever they say. Source: StreamingLLM, arXiv
+// 2309.17453.
 class StreamingKv final : public KvPolicy {
  public:
   StreamingKv(const KvPlan& plan, int32_t n_sink) : plan_(plan), n_sink_(n_sink) {}
