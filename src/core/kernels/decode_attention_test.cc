@@ -9,6 +9,7 @@
 #include <numeric>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "core/kernels/attention_reference_test.h"
 #include "core/kernels/simd_targets_test.h"
@@ -412,6 +413,34 @@ TEST(DecodeAttention, ShowsABrokenQuery) {
     SCOPED_TRACE(ggml_type_name(type));
     for (const float bad : {kNan, kInfinity, -kInfinity})
       expect_spoiled_entry_shows(type, [bad](Decode& d, int32_t n) { d.q[n % 64] = bad; });
+  }
+}
+
+// Threads take the parts of all KV heads in order, each the next one when it has done its last; a
+// part costs what it has entries. From 64 entries a thread on, none does more than half again of
+// its share: the longest part has at most 3/4 of that. Below, parts are as short as they may be.
+TEST(DecodeAttention, PartsShareOutEvenly) {
+  constexpr int32_t kShortest = 32;
+  for (const int32_t n_threads : {2, 16}) {
+    for (const int32_t n_head_kv : {1, 2, 3, 4, 8}) {
+      const AttentionShape shape = shape_of(64, 3, n_head_kv, GGML_TYPE_F16);
+      for (int32_t n_kv = 128; n_kv <= 8000; ++n_kv) {
+        const DecodeAttention a{.shape = shape, .k = {}, .v = {}, .n_kv = n_kv};
+        std::vector<int32_t> done(n_threads);  // entries
+        for (int32_t i = 0; i < a.n_parts() * n_head_kv; ++i) {
+          const int32_t first = i % a.n_parts() * a.part_rows();
+          *std::ranges::min_element(done) += std::min(a.part_rows(), n_kv - first);
+        }
+        const int32_t n_all = n_kv * n_head_kv;
+        ASSERT_EQ(std::accumulate(done.begin(), done.end(), 0), n_all);
+        if (n_all < 64 * n_threads) {
+          ASSERT_EQ(a.part_rows(), kShortest) << n_kv << " entries in " << n_head_kv << " KV heads";
+        } else {
+          ASSERT_LE(2 * n_threads * *std::ranges::max_element(done), 3 * n_all)
+              << n_kv << " entries in " << n_head_kv << " KV heads on " << n_threads << " threads";
+        }
+      }
+    }
   }
 }
 
