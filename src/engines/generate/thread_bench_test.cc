@@ -37,12 +37,13 @@ class ThreadBenchTest : public ::testing::Test {
 };
 
 TEST_F(ThreadBenchTest, EverySideAtEveryCountAndContext) {
+  options_.n_runs = 1;  // twice as many threads as cores are slow on a busy machine
   int32_t n_turns = 0;
   const BenchReport report = run([&] { ++n_turns; });
   const int32_t n_cores = usable_cores();
   const auto n_counts = static_cast<int32_t>(machine_thread_counts(n_cores).size());
   const int32_t n_rows = (3 * n_counts + 1) * 2;  // ours once more on twice the cores; contexts
-  EXPECT_EQ(n_turns, n_rows * 2);                 // runs
+  EXPECT_EQ(n_turns, n_rows);
   ASSERT_EQ(report.rows.size(), static_cast<size_t>(n_rows));
   EXPECT_EQ(report.rows.front().setting, 1);
   EXPECT_EQ(report.rows.back().setting, 2 * n_cores);
@@ -55,7 +56,7 @@ TEST_F(ThreadBenchTest, EverySideAtEveryCountAndContext) {
                                   }),
             2);
   for (const BenchRow& row : report.rows) {
-    EXPECT_EQ(row.value("decode_tok_s")->n_runs, 2);
+    EXPECT_EQ(row.value("decode_tok_s")->n_runs, 1);
     EXPECT_GT(row.value("prefill_tok_s")->median, 0);
   }
   // For both kinds of oversubscription the worst and four of which it is that, then ours over
@@ -100,6 +101,7 @@ TEST_F(ThreadBenchTest, WithoutTwiceTheCoresNothingIsSaidAboutOversubscription) 
   options_.thread_counts = {1};
   const BenchReport report = run([] {});
   EXPECT_EQ(report.rows.size(), 3U);
+  for (const BenchRow& row : report.rows) EXPECT_EQ(row.value("decode_tok_s")->n_runs, 2);
   for (const BenchRatio& ratio : report.ratios)
     EXPECT_NE(ratio.key.find("full_vs_libllama"), std::string::npos) << ratio.key;
 }
