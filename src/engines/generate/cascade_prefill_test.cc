@@ -61,7 +61,12 @@ TEST_F(CascadePrefill, WithoutACascadeTheSameIsKeptAndThePeakIsAllLayers) {
         EXPECT_GT(off.last_prefill().n_entries_dropped, 0);
         EXPECT_EQ(off.last_prefill().kept, on.last_prefill().kept);
         EXPECT_GE(off.last_prefill().peak_kv_bytes, whole_bytes) << spec;
-        EXPECT_LT(on.last_prefill().peak_kv_bytes, off.last_prefill().peak_kv_bytes) << spec;
+        // Of Gemma's 13 layers two may be cut, and the others' windows can be the peak.
+        const int64_t peak = on.last_prefill().peak_kv_bytes;
+        EXPECT_LE(peak, off.last_prefill().peak_kv_bytes) << spec;
+        if (model_->hparams().n_swa == 0) {
+          EXPECT_LT(peak, off.last_prefill().peak_kv_bytes) << spec;
+        }
         for (const int32_t token : tokens(3, 7)) {
           EXPECT_TRUE(std::ranges::equal(off.decode(token), on.decode(token))) << spec;
         }
