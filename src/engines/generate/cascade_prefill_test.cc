@@ -43,9 +43,8 @@ class CascadePrefill : public ::testing::Test {
 // is decoded after them; but until then it holds the whole prompt in every layer.
 TEST_F(CascadePrefill, WithoutACascadeTheSameIsKeptAndThePeakIsAllLayers) {
   constexpr int32_t kPrompt = 400;
-  constexpr int32_t kLayers = 12;  // Gemma 3's last one is no sliding window
   for (const char* arch : {"llama", "gemma3"}) {
-    load({.arch = arch, .n_layer = kLayers, .n_embd_head = 32});
+    load({.arch = arch, .n_layer = 13, .n_embd_head = 32});
     for (const char* more : {"", ",split=uniform", ",split=pyramid,type=q8_0", ",sink=4,min=3"}) {
       const std::string spec = std::string("cake:budget=50,window=8") + more;
       Sequence on = sequence(spec);
@@ -54,7 +53,7 @@ TEST_F(CascadePrefill, WithoutACascadeTheSameIsKeptAndThePeakIsAllLayers) {
         const std::vector<int32_t> prompt = tokens(kPrompt, turn);
         EXPECT_TRUE(std::ranges::equal(off.prefill(prompt, {}), on.prefill(prompt, {}))) << spec;
         int64_t whole_bytes = 0;
-        for (int32_t il = 0; il < kLayers; ++il) {
+        for (int32_t il = 0; il < 13; ++il) {
           EXPECT_EQ(off.kv().save_layer(il), on.kv().save_layer(il)) << spec << " layer " << il;
           const KvLayerShape& shape = on.kv().shape(il);
           if (shape.is_eligible()) whole_bytes += shape.kv.entry_bytes() * kPrompt;
@@ -62,8 +61,12 @@ TEST_F(CascadePrefill, WithoutACascadeTheSameIsKeptAndThePeakIsAllLayers) {
         EXPECT_GT(off.last_prefill().n_entries_dropped, 0);
         EXPECT_EQ(off.last_prefill().kept, on.last_prefill().kept);
         EXPECT_GE(off.last_prefill().peak_kv_bytes, whole_bytes) << spec;
-        EXPECT_LT(on.last_prefill().peak_kv_bytes, off.last_prefill().peak_kv_bytes)
-            << arch << " " << spec;
+        // Of Gemma's 13 layers two may be cut, and the others' windows can be the peak.
+        const int64_t peak = on.last_prefill().peak_kv_bytes;
+        EXPECT_LE(peak, off.last_prefill().peak_kv_bytes) << spec;
+        if (model_->hparams().n_swa == 0) {
+          EXPECT_LT(peak, off.last_prefill().peak_kv_bytes) << spec;
+        }
         for (const int32_t token : tokens(3, 7)) {
           EXPECT_TRUE(std::ranges::equal(off.decode(token), on.decode(token))) << spec;
         }

@@ -371,5 +371,12 @@ TEST(Cake, RefusesWhatDoesNotGoTogether) {
   EXPECT_NO_THROW(make_kv_policy("cake:budget=100,min=68"));
 }
 
+TEST(Cake, CascadesUnlessToldNotTo) {
+  EXPECT_TRUE(make_kv_policy("cake")->plan().cascades);
+  EXPECT_TRUE(make_kv_policy("cake:cascade=on")->plan().cascades);
+  EXPECT_FALSE(make_kv_policy("cake:cascade=off")->plan().cascades);
+  EXPECT_THROW(make_kv_policy("cake:cascade=no"), Error);
+}
+
 }  // namespace
 }  // namespace reprise
