@@ -112,12 +112,13 @@ TEST(Victim, EqualsAStableSort) {
     }
     std::vector<float> pooled(n);
     pool_average([&](size_t i) { return mean[i]; }, kDecodePool, pooled);
-    for (const auto& [mode, scores] :
+    for (const auto& ranking :
          {std::pair(KvDecode::kTova, &mean), std::pair(KvDecode::kCake, &pooled)}) {
+      const KvDecode mode = ranking.first;
+      const std::vector<float>& scores = *ranking.second;
       std::vector<size_t> want(n);
       for (size_t i = 0; i < n; ++i) want[i] = i;
-      std::ranges::stable_sort(want,
-                               [&](size_t a, size_t b) { return (*scores)[a] < (*scores)[b]; });
+      std::ranges::stable_sort(want, [&](size_t a, size_t b) { return scores[a] < scores[b]; });
       for (size_t n_drop = 0; n_drop <= n; n_drop += n_drop < 3 ? 1 : n / 2) {
         const std::vector<int32_t> got = step.victims(mode, n_drop);
         for (size_t i = 0; i < n_drop; ++i) {
