@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <exception>
 
 #include "core/deep_stack.h"
@@ -192,15 +193,11 @@ std::vector<int32_t> Tokenizer::tokenize(std::string_view text, bool add_special
 }
 
 std::string Tokenizer::piece(int32_t token) const {
-  std::string text(64, '\0');
-  int32_t n = llama_token_to_piece(vocab(), token, text.data(), static_cast<int32_t>(text.size()),
-                                   0, false);
-  if (n < 0) {
-    text.resize(-n);
-    n = llama_token_to_piece(vocab(), token, text.data(), static_cast<int32_t>(text.size()), 0,
-                             false);
-  }
-  text.resize(n);
+  std::array<char, 64> buffer;  // most pieces then fit into a string without a heap allocation
+  const auto n = llama_token_to_piece(vocab(), token, buffer.data(), buffer.size(), 0, false);
+  if (n >= 0) return {buffer.data(), static_cast<size_t>(n)};
+  std::string text(-n, '\0');
+  llama_token_to_piece(vocab(), token, text.data(), -n, 0, false);
   return text;
 }
 

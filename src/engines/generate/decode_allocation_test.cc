@@ -1,14 +1,18 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include "core/counting_new_test.h"
 #include "core/sampler.h"
+#include "engines/generate/answer.h"
 #include "engines/generate/sequence.h"
+#include "engines/text_model.h"
 #include "policies/registry.h"
+#include "support/tiny_chat_model.h"
 #include "support/tiny_model.h"
 
 namespace reprise {
@@ -89,6 +93,42 @@ INSTANTIATE_TEST_SUITE_P(Policies, DecodeAllocations,
                                          Case{"tova:budget=64,decode=ema,type=q4_0", 600},
                                          Case{"full", 600, 0, "gemma3"},
                                          Case{"tova:budget=64,decode=tova", 600, 0, "gemma3"}));
+
+// What `run` does with every token besides: its text, whole characters of it, stop texts, printing.
+// Buffers that grow double, so that no token needs an allocation of its own.
+TEST_F(DecodeAllocations, OfTextAndPrintingAreNoneAToken) {
+  test::write_tiny_model(test::tiny_chat_model({.n_layer = 2, .n_embd_head = 32}), path_);
+  const std::shared_ptr<const TextModel> model = TextModel::load(path_);
+  const std::vector<int32_t> tokens = model->tokenizer.tokenize("Tell me a story.", true, false);
+  const std::unique_ptr<std::FILE, decltype(&std::fclose)> nowhere(std::fopen("/dev/null", "w"),
+                                                                   &std::fclose);
+  ASSERT_NE(nowhere, nullptr);
+  AnswerEvents events;
+  events.on_text = [&](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), nowhere.get());
+    std::fflush(nowhere.get());
+  };
+  const auto allocations_of = [&](int32_t n_tokens) {
+    Sequence ours(model->decoder, backend_,
+                  std::shared_ptr<const KvPolicy>(make_kv_policy("full")));
+    const std::span<const float> logits = ours.prefill(tokens, {.n_growth = kWarmUp + kSteps});
+    AnswerOptions options;
+    options.max_tokens = n_tokens;
+    options.sampler.temp = 0.8F;
+    options.stop = {"never seen", "nor this"};
+    const int64_t n_before = count_allocations();
+    const AnswerReport report = generate_answer(ours, *model, logits, options, events);
+    EXPECT_EQ(report.tokens.size(), static_cast<size_t>(n_tokens));
+    return count_allocations() - n_before;
+  };
+  allocations_of(kSteps);  // the file takes its buffer
+  const int64_t n_first = allocations_of(kSteps / 8);
+  const int64_t n_all = allocations_of(kSteps);
+  std::cout << "text and printing: " << n_all - n_first << " heap allocations in "
+            << kSteps - kSteps / 8 << " tokens, " << n_first << " in the " << kSteps / 8
+            << " before\n";
+  EXPECT_LT(n_all - n_first, (kSteps - kSteps / 8) / 16);
+}
 
 // Nothing is promised for grammars: libllama keeps their state in fresh vectors. The count is for
 // the record.
