@@ -73,7 +73,8 @@ void add_compute_flags(CLI::App& verb, ComputeFlags& flags) {
   verb.add_option("--mmap", flags.mmap,
                   "whether weights stay in the file's pages (on) or are copied into large pages of "
                   "their own (off), which decoding reads faster; auto copies where the system has "
-                  "large pages and four times as much memory is free")
+                  "large pages and four times as much memory is free, but not for an answer of "
+                  "fewer than 200 tokens (run --max-tokens)")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   const auto check_device = [](const std::string& text) -> std::string {

@@ -33,6 +33,8 @@ namespace {
 
 // Of each compute thread: some 30 MB in all of a thread's memory and 40 MB of the trace's file.
 constexpr size_t kMostTraceSpans = 300000;
+// A copy of the weights takes as long as it saves in 200 tokens at least (docs/benchmarks.md).
+constexpr int32_t kTokensThatPayForACopy = 200;
 
 // Refuses, or cuts, a prompt that leaves no room for the answer.
 void fit_context(const RunFlags& flags, const DecoderHparams& hp, Prompt& prompt) {
@@ -97,8 +99,12 @@ int run(const CLI::App& verb, const RunFlags& flags) {
     trace.emplace(backend.n_threads(), kMostTraceSpans);
     backend.set_trace(&*trace);
   }
-  const std::shared_ptr<const TextModel> model = TextModel::load(
-      flags.generate.model, flags.generate.compute.weight_place(backend), TextKind::kAny);
+  WeightPlace place = flags.generate.compute.weight_place(backend);
+  if (place.host == WeightPlace::Host::kAuto && options.max_tokens < kTokensThatPayForACopy) {
+    place.host = WeightPlace::Host::kMapped;
+  }
+  const std::shared_ptr<const TextModel> model =
+      TextModel::load(flags.generate.model, place, TextKind::kAny);
   check_flags_of_kind(verb, *model);
   explain_weights(*model, flags.generate.compute);
   spans.add("load", "weights", model->weights_s);

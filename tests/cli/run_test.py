@@ -55,6 +55,18 @@ class Answers(RunTest):
         self.assertEqual(self.run_model("-p", "hello", "-q").stderr, "")
         self.assertEqual(self.run_model("-p", "hello", "-q").stdout, done.stdout)
 
+    def test_weights_are_not_copied_for_a_short_answer(self):
+        def is_copied(*flags):
+            stderr = self.program("run", self.model, "-p", "x", "--stop", "e", "-v", *flags).stderr
+            return "of weights copied into large pages" in stderr
+
+        self.assertFalse(is_copied("--max-tokens", "199"))
+        self.assertFalse(is_copied("--max-tokens", "200", "--mmap", "on"))
+        self.assertTrue(is_copied("--max-tokens", "1", "--mmap", "off"))
+        setting = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+        has_large_pages = setting.exists() and "[never]" not in setting.read_text()
+        self.assertEqual(is_copied("--max-tokens", "200"), has_large_pages)
+
     def test_a_document_comes_from_a_file_or_a_pipe(self):
         path = self.file("document.txt", "A document.\n\n")
         from_file = self.ledger("-f", path, "-p", "What is it?")
