@@ -5,9 +5,10 @@ PRESET ?= release
 BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 PREFIX ?= /usr/local
 CUDA_ARCH ?= 90
+FUZZ_SECONDS ?= 60
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
-.PHONY: help setup source configure build cuda model demo demo-robot test nightly bench bench-quick bench-shapes peer format tidy check-arch install clean
+.PHONY: help setup source configure build cuda model demo demo-robot test nightly fuzz bench bench-quick bench-shapes peer format tidy check-arch install clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +44,13 @@ test: model      ## build and run every test but the nightly ones
 nightly: model   ## every test, long texts and a larger model too; REPRISE_TEST_GEMMA=1 adds Gemma 3
 	@$(BUILD)/reprise pull qwen2.5-coder-0.5b
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2
+
+fuzz: setup source ## fuzz the reading of model files, with clang: FUZZ_SECONDS=60, finds in build-fuzz
+	@tools/setup.sh fuzz
+	@cmake --preset fuzz
+	@cmake --build --preset fuzz -j $(JOBS)
+	@mkdir -p build-fuzz/corpus
+	@build-fuzz/src/nets/gguf_file_fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=build-fuzz/ build-fuzz/corpus tests/fuzz/gguf
 
 peer: configure  ## build libllama with OpenMP as a second peer of the benches: build/reprise_peer
 	@cmake --build $(BUILD) -j $(JOBS) --target reprise_peer

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build, the tests and the demo need. Does nothing when all are there.
+# Usage: setup.sh [fuzz]; fuzz: what `make fuzz` needs besides
 set -euo pipefail
 packages=(
   build-essential patch cmake ninja-build ccache clang-format clang-tidy python3 python3-pip
@@ -7,6 +8,7 @@ packages=(
   pkgconf libpng-dev libavformat-dev libavcodec-dev libswscale-dev
   libchipmunk-dev
 )
+[[ ${1:-} != fuzz ]] || packages+=(clang libclang-rt-dev)  # libFuzzer and the sanitizers come with the second
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

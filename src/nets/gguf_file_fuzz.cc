@@ -1,7 +1,6 @@
 // The fuzz target of everything that looks at a model file before ggml and libllama do: any bytes
 // give a value or an Error. Also run over its corpus by a usual test.
-//   cmake --preset fuzz && cmake --build --preset fuzz
-//   build-fuzz/src/nets/gguf_file_fuzz -max_total_time=600 NEW_CORPUS tests/fuzz/gguf
+//   make fuzz FUZZ_SECONDS=600
 #include <cstddef>
 #include <cstdint>
 #include <functional>
