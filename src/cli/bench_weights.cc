@@ -19,8 +19,9 @@ struct WeightsFlags {
   ReportFlags report;
 };
 
-int run_weights(const WeightsFlags& flags) {
+int run_weights(WeightsFlags flags) {
   check_folders(flags.report);
+  flags.options.n_threads = started_threads(flags.options.n_threads);
   flags.options.check();
   const std::string text = read_bench_text(flags.text);
   const std::shared_ptr<const TextModel> model = TextModel::load(flags.model);

@@ -10,6 +10,7 @@
 #include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/observe_pusht.h"
+#include "cli/outside_warning.h"
 #include "cli/policy_flags.h"
 #include "cli/progress.h"
 #include "cli/usage_error.h"
@@ -58,17 +59,12 @@ std::vector<std::vector<float>> spread_observations(
   return observe_pusht(policy, flags.seed, flags.n_calls, n_spread);
 }
 
-void warn_of(const MeasuredCalibration& measured, int64_t n_values) {
+void warn_of(const MeasuredCalibration& measured) {
   if (measured.n_zeroed > 0) {
     spdlog::warn("{} branch outputs were zero or no finite numbers and count as unlike all others",
                  measured.n_zeroed);
   }
-  if (measured.n_obs_outside > 0) {
-    spdlog::warn(
-        "{} of the observations' {} numbers are far outside of those in training (beyond "
-        "1.5 when normalised); are they in the robot's own units?",
-        measured.n_obs_outside, n_values);
-  }
+  warn_of_outside(measured.n_obs_outside);
 }
 
 void calibrate(const CalibrateFlags& flags) {
@@ -97,7 +93,7 @@ void calibrate(const CalibrateFlags& flags) {
   const MeasuredCalibration measured =
       calibrate_branches(model, backend, sampler, observations, seeds, metrics, events);
   progress.finish();
-  warn_of(measured, std::ssize(observations) * std::ssize(observations.front()));
+  warn_of(measured);
   write_calibration(path, measured.record);
   fmt::print("{}\n", path);
 }

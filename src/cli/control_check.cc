@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 
 #include "cli/interrupt.h"
 #include "cli/progress.h"
@@ -44,6 +46,7 @@ ControlCheck check_against_exact(const LoadedRobot& robot, const Backend& backen
   check.chunk_s = chunk_s(robot.policy->counts());
   check.exact_chunk_s = chunk_s(policy->counts());
   check.n_chunks = robot.policy->counts().n_chunks;
+  check.is_realtime = options.is_realtime;
   Progress progress("planning the same with --exact", "chunks", std::ssize(plans));
   check.action_rmse = replay_rmse(plans, planner, [&](int64_t i_plan) {
     throw_if_interrupted();
@@ -65,12 +68,14 @@ void print_check(const ControlCheck& check, const Ledger& ledger) {
       check.exact.size() < 2 ? "" : fmt::format(" ± {:.3f}", check.score_difference.standard_error);
   fmt::print(stderr,
              "verify: --exact takes {} a chunk, not {}, so {} were {}{} · it scores {:.3f} and "
-             "solves {} of {} with the same starts and noise, so {:+.3f}{} of score is the "
-             "policy's · from the same observations executed actions differ by {:.1f} px\n",
+             "solves {} of {} with the same starts and noise, so {:+.3f}{} of score is {} "
+             "· from the same observations executed actions differ by {:.1f} px\n",
              format_seconds(check.exact_chunk_s), format_seconds(check.chunk_s),
              format_seconds(std::abs(saved_s)), saved_s >= 0 ? "saved" : "lost", estimated,
              sample_mean(scores(check.exact)).mean, n_solved(check.exact), check.exact.size(),
-             check.score_difference.mean, error, check.action_rmse);
+             check.score_difference.mean, error,
+             check.is_realtime ? "the policy's and the clock's" : "the policy's",
+             check.action_rmse);
 }
 
 ordered_json check_json(const ControlCheck& check) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <span>
+#include <vector>
 
 #include "cli/control_episodes.h"
 #include "cli/robot_flags.h"
@@ -17,8 +18,9 @@ struct ControlCheck {
   SampleMean success_difference;  // likewise
   double chunk_s = 0;             // what a plan of the driven episodes took
   double exact_chunk_s = 0;
-  int64_t n_chunks = 0;    // of the driven episodes
-  double action_rmse = 0;  // px, of executed actions from the same observations and noise
+  int64_t n_chunks = 0;      // of the driven episodes
+  double action_rmse = 0;    // px, of executed actions from the same observations and noise
+  bool is_realtime = false;  // then plans took other times, too
 };
 
 // `plans`: all that the episodes' planner was asked and answered. Throws Error as

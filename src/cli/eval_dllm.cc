@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cli/eval_flags.h"
 #include "cli/explain.h"
@@ -236,8 +237,11 @@ void eval_dllm(const DllmFlags& flags) {
   const std::shared_ptr<const TextModel> model =
       flags.compute.load(flags.model, backend, TextKind::kMasked);
   explain_weights(*model, flags.compute);
-  for (const DllmMethod& method : methods)
-    if (method.span != kMeanSpan) warn_of_end_delimiter(*make_span_policy(method.span), *model);
+  std::set<std::string> spans;
+  for (const DllmMethod& method : methods) {
+    if (method.span != kMeanSpan && spans.insert(method.span).second)
+      warn_of_end_delimiter(*make_span_policy(method.span), *model);
+  }
   const std::string path = prompts_path(flags);
   const std::vector<DllmPrompt> prompts =
       first_of_each_task(read_dllm_prompts(path), flags.n_per_task);

@@ -23,8 +23,8 @@ void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std:
   }
   if (report.n_fallbacks > 0) {
     spdlog::debug(
-        "--kv {}: {} of {} splits of the budget were equal, as a layer's attention had no variance",
-        policy, report.n_fallbacks, report.preference.size());
+        "--kv {}: {} times the budget was split equally, as a layer's attention had no variance",
+        policy, report.n_fallbacks);
   }
 }
 

@@ -14,7 +14,8 @@ namespace reprise {
 // -v what every layer kept and why.
 void explain_prefill(const PrefillReport& report, const KvPlan& plan, const std::string& policy);
 
-// Says with -v where the weights stand; a note when --mmap off found no memory for a copy.
+// One line that says what --weights chose (explain_prompt_weights.h); with -v where the weights
+// stand; a note when --mmap off found no memory for a copy.
 void explain_weights(const TextModel& model, const ComputeFlags& flags);
 // Says with -v which kernels multiplied the weights, per phase and weight type.
 void explain_products(const ProductLog& log, const ComputeFlags& flags);

@@ -97,17 +97,16 @@ std::string ranges_text(const AffineChannels& channels) {
 
 // What it is for, and the command that runs it where there is one.
 std::string kind_text(const PolicyFile& file) {
-  constexpr const char* kPusht = "pusht";
   const std::string kind =
       fmt::format("robot policy for {} at {:g} Hz",
                   file.env.empty() ? "no known environment" : printable(file.env), file.control_hz);
-  if (!file.env.empty() && file.env != kPusht)
+  if (!file.env.empty() && file.env != kPushtName)
     return fmt::format("{}, an environment that is not here", kind);
   if (const std::string misfit = pusht_misfit(file.hparams); !misfit.empty())
     return fmt::format("{}; does not fit Push-T: {}", kind, misfit);
   return fmt::format("{}; run it: reprise control {}{}", kind,
                      shell_word(name_or_path(file.name, file.path)),
-                     file.env.empty() ? fmt::format(" --env {}", kPusht) : "");
+                     file.env.empty() ? fmt::format(" --env {}", kPushtName) : "");
 }
 
 void print_facts(const PolicyFile& file) {

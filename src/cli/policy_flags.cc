@@ -5,12 +5,11 @@
 #include "cli/compute_flags.h"
 #include "core/error.h"
 #include "core/printable.h"
+#include "core/shell_word.h"
 #include "engines/control/pusht_environment.h"
 
 namespace reprise {
 namespace {
-
-constexpr const char* kPusht = "pusht";
 
 PolicyWeights weight_type(const std::string& name) {
   if (name == "f32") return PolicyWeights::kF32;
@@ -19,21 +18,21 @@ PolicyWeights weight_type(const std::string& name) {
 }
 
 void check_environment(const std::string& given, const PolicyTransformerModel& model) {
-  constexpr const char* kElsewhere =
-      "in C++ it drives its own environment (engines/control/environment.h), and 'reprise "
-      "calibrate "
-      "--observations FILE' takes it";
+  const std::string elsewhere = fmt::format(
+      "in C++ it drives its own environment (src/engines/control/environment.h), and 'reprise "
+      "calibrate {} --observations FILE' takes it",
+      shell_word(model.path));
   const std::string& env = given.empty() ? model.env : given;
-  if (!env.empty() && env != kPusht) {
+  if (!env.empty() && env != kPushtName) {
     throw Error(fmt::format("{}: was trained in the environment '{}', which is not here; {} is; {}",
-                            model.path, printable(env), kPusht, kElsewhere));
+                            model.path, printable(env), kPushtName, elsewhere));
   }
   if (const std::string misfit = pusht_misfit(model.hparams); !misfit.empty())
-    throw Error(fmt::format("{}: does not fit Push-T: {}; {}", model.path, misfit, kElsewhere));
+    throw Error(fmt::format("{}: does not fit Push-T: {}; {}", model.path, misfit, elsewhere));
   if (env.empty()) {
     throw Error(
         fmt::format("{}: does not say which environment it was trained in; name it: --env {}",
-                    model.path, kPusht));
+                    model.path, kPushtName));
   }
 }
 
@@ -61,7 +60,7 @@ void add_policy_flags(CLI::App& verb, PolicyFlags& flags) {
                   "list' shows")
       ->required();
   verb.add_option("--env", flags.env, "environment; default: the one the model was trained in")
-      ->check(CLI::IsMember({kPusht}));
+      ->check(CLI::IsMember({kPushtName}));
   verb.add_option("--weights", flags.weights,
                   "type in which the weights are held; arithmetic is F32 with all of them")
       ->check(CLI::IsMember({"as-is", "f32", "f16", "q8_0"}))

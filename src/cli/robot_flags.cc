@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <memory>
+
 #include "cli/usage_error.h"
 #include "engines/control/chosen_branch.h"
 #include "policies/registry.h"

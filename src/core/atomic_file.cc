@@ -93,14 +93,18 @@ void write_file(const std::string& path, std::span<const std::byte> bytes) {
 }
 
 void check_folder_of(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string folder = parent.empty() ? "." : parent.string();
+  namespace fs = std::filesystem;
   std::error_code error;
-  if (!std::filesystem::is_directory(folder, error)) {
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status)) throw Error(fmt::format("{}: is a folder; name a file", path));
+  if (fs::exists(status) && !fs::is_regular_file(status)) return;  // a device: nothing is made
+  const fs::path parent = fs::path(link_target(path)).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
+  if (!fs::is_directory(folder, error)) {
     throw Error(fmt::format("{}: the folder '{}' does not exist; make it first, or name another",
                             path, folder));
   }
-  if (!std::filesystem::exists(path, error) && access(folder.c_str(), W_OK) != 0) {
+  if (access(folder.c_str(), W_OK) != 0) {
     throw Error(
         fmt::format("{}: no file can be made in '{}'; name a folder that is yours", path, folder));
   }

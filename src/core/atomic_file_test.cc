@@ -110,6 +110,7 @@ TEST_F(AtomicFile, AFolderThatIsMissingIsRefusedBeforehand) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("none' does not exist; make it first"));
   }
   EXPECT_FALSE(fs::exists(folder_ / "new"));
+  EXPECT_THROW(check_folder_of(folder_), Error);
 }
 
 TEST_F(AtomicFile, NamesTheProblem) {

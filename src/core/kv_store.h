@@ -76,8 +76,7 @@ class KvStore {
   // What a cascade has kept of a layer's entries and of a prompt behind them, with room for
   // n_growth more; the layer itself stays as it is. Slots of the store() call below count(il) were
   // the layer's entries, slots_by_position() for each head; those behind are of positions n_past,
-  // n_past
-  // + 1, ... Frees the pages. Throws Error when memory is short.
+  // n_past + 1, ... Frees the pages. Throws Error when memory is short.
   Detached detached(int32_t il, KvPages pages, int32_t n_past, int32_t n_growth);
   // Swaps the contents of layer il with these.
   void exchange(int32_t il, Detached& contents) noexcept;

@@ -100,8 +100,7 @@ BenchReport bench_machine(const MachineBenchOptions& options,
       "The ridge is where both limits meet: what does fewer operations for each byte it reads is "
       "bound by memory.",
       "Each value is the best of three passes or more in a round; thread counts take turns. Twice "
-      "the "
-      "cores are measured once a round as oversubscription."};
+      "the cores are measured once a round as oversubscription."};
   return report;
 }
 

@@ -30,7 +30,9 @@ RealtimePriority::RealtimePriority() {
 RealtimePriority::~RealtimePriority() {
   if (!was_changed_) return;
   const sched_param old{.sched_priority = old_priority_};
-  sched_setscheduler(0, old_policy_, &old);
+  if (sched_setscheduler(0, old_policy_, &old) == 0) return;
+  // Without CAP_SYS_NICE the flag has to stay; an ordinary thread does not notice it.
+  sched_setscheduler(0, old_policy_ | SCHED_RESET_ON_FORK, &old);
 }
 
 }  // namespace reprise

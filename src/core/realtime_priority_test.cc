@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -32,6 +33,22 @@ TEST(RealtimePriority, IsLeftAloneWhereTheSystemRefusesIt) {
     if (setuid(65534) != 0) std::_Exit(2);
     const RealtimePriority priority;
     std::_Exit(!priority.is_granted() && scheduler() == SCHED_OTHER ? 0 : 1);
+  };
+  EXPECT_EXIT(as_nobody(), testing::ExitedWithCode(0), "");
+}
+
+// What `ulimit -r 10` allows: to take the priority, but not to clear the flag that comes with it.
+TEST(RealtimePriority, IsGivenBackWithoutRights) {
+  if (getuid() != 0) GTEST_SKIP() << "only root can give rights up";
+  const auto as_nobody = [] {
+    const rlimit limit = {10, 10};
+    if (setrlimit(RLIMIT_RTPRIO, &limit) != 0 || setuid(65534) != 0) std::_Exit(2);
+    bool was_first = false;
+    {
+      const RealtimePriority priority;
+      was_first = priority.is_granted() && scheduler() == SCHED_FIFO;
+    }
+    std::_Exit(was_first && scheduler() == SCHED_OTHER ? 0 : 1);
   };
   EXPECT_EXIT(as_nobody(), testing::ExitedWithCode(0), "");
 }

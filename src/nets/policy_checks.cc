@@ -9,6 +9,13 @@
 #include "core/printable.h"
 
 namespace reprise {
+namespace {
+
+constexpr const char* kTrainWhole =
+    "it predicts the executed actions alone, without those of the observations before, which is "
+    "not built in; train with pred_action_steps_only = false";
+
+}  // namespace
 
 void check_policy_form(const std::string& path, const std::string& form) {
   if (form != "transformer") {
@@ -17,14 +24,6 @@ void check_policy_form(const std::string& path, const std::string& form) {
         printable(form)));
   }
 }
-
-namespace {
-
-constexpr const char* kTrainWhole =
-    "it predicts the executed actions alone, without those of the observations before, which is "
-    "not built in; train with pred_action_steps_only = false";
-
-}  // namespace
 
 void check_policy_slice(const std::string& path, bool predicts_executed_only) {
   if (predicts_executed_only)

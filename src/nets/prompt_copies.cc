@@ -230,6 +230,11 @@ PromptCopies with_prompt_copies(std::shared_ptr<const DecoderModel> model, Promp
     layers[copy.il].*copy.member = copy.to;
     count(copy, made.report.types);
   }
+  if (made.report.types.empty()) {  // all are out of range
+    made.report.outcome = Outcome::kNone;
+    made.report.n_bytes = 0;
+    return made;
+  }
   made.model = DecoderModel::with_prompt_layers(made.model, std::move(layers), memory);
   made.report.outcome = Outcome::kMade;
   made.report.seconds = watch.seconds();

@@ -79,7 +79,7 @@ class Calibrate(InFolder):
         tiny_policy.write_observations(recorded, 20, 60, scale=512)
         done = run_program("calibrate", str(policy), "--observations", str(recorded), "--calls", "1")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stderr, r"\d+ of the observations' 120 numbers .* robot's own units")
+        self.assertRegex(done.stderr, r"\d+ numbers of observations lie outside \[-1.5, 1.5\]")
         tiny_policy.write_observations(recorded, 20, 20)
         for arguments, words in (((), "the policy sees [n, 2, 60]"), (("--calls", "21"), "[20, 2, 20]")):
             self.refused(("calibrate", str(policy), "--observations", str(recorded), *arguments), 1, words)

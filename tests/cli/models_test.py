@@ -160,7 +160,7 @@ class Models(unittest.TestCase):
             self.assertIn(words, stdout)
             self.assertNotIn("reprise control", stdout)
             refusal = self.refusal("control", str(path))
-            self.assertIn("reprise calibrate --observations FILE", refusal)
+            self.assertIn(f"reprise calibrate '{path}' --observations FILE", refusal)
             self.assertIn("'kitchen'" if env == "kitchen" else f"it sees {n_obs} numbers", refusal)
         for env in ("", "pusht"):
             tiny_policy.write(path, 32, 18, 2, env=env)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <utility>
 
@@ -95,6 +96,7 @@ ControlLoop::ControlLoop(ChunkPlanner& planner, ControlOptions options,
     if (!clock_) clock_ = std::make_unique<SteadyClock>();
     worker_ = std::make_unique<ThreadedPlanWorker>(planner, *clock_);
   } else {
+    assert(!clock_);
     clock_ = std::make_unique<SimulatedClock>();
     worker_ = std::make_unique<SimulatedPlanWorker>(planner, *clock_, simulated_latency(options_));
   }

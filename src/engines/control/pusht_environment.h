@@ -9,6 +9,8 @@
 
 namespace reprise {
 
+inline constexpr const char* kPushtName = "pusht";  // in policies' files and flags
+
 // Why a policy of these sizes cannot drive Push-T; empty when it can.
 std::string pusht_misfit(const PolicyHparams& hparams);
 

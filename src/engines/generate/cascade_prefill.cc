@@ -212,7 +212,8 @@ class Cascade {
     const KvLayerView view{il, n_candidates, staged_shape_.n_head_kv,
                            plan_.needs_window_stats ? &attention.stats() : nullptr,
                            attention.prompt_sum()};
-    report_.preference.push_back(policy_.preference(view));
+    // A layer without candidates was not measured, and gets none whatever it claims.
+    report_.preference.push_back(n_candidates == 0 ? 1 : policy_.preference(view));
     policy_.score(view, scores);
     const auto n_known = static_cast<ptrdiff_t>(report_.preference.size());
     std::vector<int32_t> budgets(n_candidates_.begin(), n_candidates_.begin() + n_known);

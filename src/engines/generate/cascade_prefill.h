@@ -21,14 +21,14 @@ struct CascadeReport {
 };
 
 // Prefills `tokens` layer by layer, so that layer il has seen all of them before layer il + 1
-// starts, and lets the policy cut what is held after every layer: the peak is about the budget plus
-// one full layer (plan.cascades false: after the last layer, and the peak is all layers). The
-// attention of the prefill itself is exact. Writes the logits [n_vocab] behind the last token, and
-// leaves room for n_growth more entries. What the sequence held before is judged together with the
-// tokens, by what their last ones attend to (spec 6.4 i), or stays as it is where the policy judges
-// turns alone (6.4 ii; then tokens.size() > plan.n_window); it is all that is left when an
-// exception stops the work. Throws Error; what `progress` throws passes through. Source: CAKE,
-// arXiv 2503.12491, section 4; spec 2.6.
+// starts, and lets the policy cut what is held after every layer: the peak is about the budget, one
+// full layer, and what was held before (plan.cascades false: after the last layer, and the peak is
+// all layers). The attention of the prefill itself is exact. Writes the logits [n_vocab] behind the
+// last token, and leaves room for n_growth more entries. What the sequence held before is judged
+// together with the tokens, by what their last ones attend to, or stays as it is where the policy
+// judges turns alone (then tokens.size() > plan.n_window); it is all that is left when an exception
+// stops the work. Throws Error; what `progress` throws passes through. Source: CAKE, arXiv
+// 2503.12491, section 4.
 CascadeReport cascade_prefill(DecoderState& state, const KvPolicy& policy, const TurnBudget& budget,
                               std::span<const int32_t> tokens, int32_t n_growth,
                               std::vector<float>& logits, const PrefillProgress& progress);

@@ -108,11 +108,13 @@ RecallEval::Answer RecallEval::answer(const Run& run, const RecallCase& asked,
   const SequenceState before = replaces ? SequenceState{} : sequence.save();
 
   start = Clock::now();
+  sequence.keep_attention(false);
   out.is_right = answers_right(sequence, *model_, out.logits, asked.question, read);
   spent += Clock::now() - start;
   out.seconds = std::chrono::duration<double>(spent).count();
 
   // Back to the end of the prompt, and the right answer instead.
+  sequence.keep_attention(true);
   if (replaces) {  // what was replaced is gone
     sequence.clear();
     read_recall_prompt(sequence, asked, run.protocol, n_growth, [&](int64_t) { read(0); });

@@ -74,7 +74,10 @@ class Rollback {
   void keep(std::vector<std::pair<int32_t, KvStore::Detached>> before) {
     before_ = std::move(before);
   }
-  void dismiss() { is_done_ = true; }
+  void dismiss() {
+    is_done_ = true;
+    before_.clear();
+  }
 
  private:
   DecoderState& state_;

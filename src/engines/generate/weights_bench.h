@@ -17,7 +17,7 @@ struct WeightsBenchOptions {
 
   std::vector<std::string> words = {};          // of --weights, each once; empty: all
   std::vector<int32_t> contexts = {512, 2048};  // prompt tokens, rising
-  int32_t n_threads = 0;                        // 0: all cores
+  int32_t n_threads = 0;                        // 0: all usable cores
   int32_t n_runs = 5;
   int32_t n_scored_contexts = 4;  // of kScoredContext tokens, as far as the text has them
 

@@ -80,9 +80,9 @@ Canvas dllm_canvas(const TextModel& model, const std::string& prompt,
   const int32_t n_canvas =
       options.n_canvas >= 0 ? options.n_canvas : model.decoder->hparams().n_canvas;
   const int32_t n_ctx = model.decoder->hparams().n_ctx_train;
-  if (n_canvas > n_ctx) {
+  if (options.n_canvas > n_ctx) {
     throw Error(fmt::format("--pad-canvas {}: the model was trained for {} rows; lower it",
-                            n_canvas, n_ctx));
+                            options.n_canvas, n_ctx));
   }
   if (n_canvas > 0 && n_text > n_canvas) {
     throw Error(fmt::format(

@@ -18,7 +18,7 @@ namespace reprise {
 // What an end token among the proposals for an answer counts as.
 enum class EndTokens : uint8_t {
   kAsAny,  // as any token
-  kLast,   // of no confidence, so that it is committed where nothing else is left
+  kLast,   // of no confidence: behind all others of its pass, unless the rule draws
   kNever,  // it is never proposed
 };
 

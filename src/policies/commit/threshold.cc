@@ -1,6 +1,7 @@
 #include "policies/commit/threshold.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "policies/commit/chosen_rows.h"
 
@@ -26,7 +27,9 @@ const PolicyEntry kThresholdCommit = {
                                 "least confidence; at 1 a saturated softmax still passes, "
                                 "commit/top1 is one position a pass")},
     .make = [](const Options& o) -> std::unique_ptr<Policy> {
-      return std::make_unique<ThresholdCommit>(static_cast<float>(o.real("tau")));
+      // A tau too small for F32 is still no zero, which would commit everything at once.
+      const auto tau = static_cast<float>(o.real("tau"));
+      return std::make_unique<ThresholdCommit>(std::max(tau, std::numeric_limits<float>::min()));
     }};
 
 }  // namespace reprise

@@ -32,6 +32,7 @@ TEST(ThresholdCommit, GoesWithAnySpan) {
 
 TEST(ThresholdCommit, TakesATauNextToZero) {
   EXPECT_THAT(chosen("threshold:tau=1e-30", {1e-20F, 0.9F, 0.0F}), ElementsAre(0, 1));
+  EXPECT_THAT(chosen("threshold:tau=1e-50", {1e-20F, 0.9F, 0.0F}), ElementsAre(0, 1));
 }
 
 TEST(ThresholdCommit, RefusesATauOutOfRange) {

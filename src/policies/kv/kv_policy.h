@@ -34,8 +34,8 @@ struct KvPlan {
   bool cascades = true;  // cut what is held after every layer, or after the last one alone
   KvDecode decode = KvDecode::kGrow;
   int32_t decode_every = 1;  // steps from one replacement to the next
-  // Entries, window included, that an average layer holds under the smallest budget. Never less
-  // than one beside the window.
+  // Entries, window included, that an average layer holds under the smallest budget; where that is
+  // less, one beside the window.
   int32_t n_least = 0;
   // The budget is for each turn's own entries and what earlier turns kept stays; otherwise it is
   // for the whole conversation, and all its entries are judged together when it is full.

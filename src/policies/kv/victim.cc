@@ -34,7 +34,7 @@ void group_means(const DecodeView& view, std::span<float> means) {
 }
 
 // out[n] = sum of values[n + u] over |u| <= kDecodePool / 2, terms beyond the ends counting as 0:
-// the average over neighbours (pooling.h) without the division, which changes no order.
+// the average over neighbours (pooling.h) in F32 and without the division.
 void neighbour_sums(std::span<const float> values, std::span<float> out) {
   constexpr size_t kHalf = kDecodePool / 2;
   const size_t n_values = values.size();
@@ -75,7 +75,7 @@ size_t first_index(std::span<const float> values, const Fits& fits) {
 }
 
 // The first of the lowest scores, of which none is NaN.
-size_t lowest(std::span<const float> scores) {
+size_t i_lowest(std::span<const float> scores) {
   std::array<float, kLanes> least;
   least.fill(scores.front());
   size_t at = 0;
@@ -84,8 +84,8 @@ size_t lowest(std::span<const float> scores) {
     for (size_t i = 0; i < kLanes; ++i) least[i] = lane[i] < least[i] ? lane[i] : least[i];
   }
   for (; at < scores.size(); ++at) least[0] = std::min(least[0], scores[at]);
-  const float lowest = *std::ranges::min_element(least);
-  return first_index(scores, [&](float score) { return score == lowest; });
+  const float least_score = *std::ranges::min_element(least);
+  return first_index(scores, [&](float score) { return score == least_score; });
 }
 
 // Leaves in `victims` the indices of the lowest scores, lowest first. A heap of the lowest so far,
@@ -97,7 +97,7 @@ void lowest(std::span<const float> scores, std::span<int32_t> victims) {
   const auto n_candidates = static_cast<int32_t>(scores.size());
   const auto n_victims = static_cast<int32_t>(victims.size());
   if (n_victims == 1) {
-    victims[0] = static_cast<int32_t>(lowest(scores));
+    victims[0] = static_cast<int32_t>(i_lowest(scores));
     return;
   }
   for (int32_t i = 0; i < n_victims; ++i) victims[i] = i;
