@@ -18,7 +18,9 @@ TEST(ErrorSurge, ComparesTheSharedUpdates) {
                   {{.k = 2, .error = 7}, {.k = 3, .error = 4}}};
   EXPECT_DOUBLE_EQ(many.rms_where(few), std::sqrt((3. * 3 + 4 * 4) / 2));
   EXPECT_DOUBLE_EQ(few.rms_where(few), std::sqrt((1. + 81) / 2));
-  EXPECT_EQ(few.rms_where({.updates = {{}, {}}}), 0);
+  ErrorSurge none;
+  none.updates = {{}, {}};
+  EXPECT_EQ(few.rms_where(none), 0);
 }
 
 class DemoSurge : public testing::Test {
