@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -17,7 +15,7 @@
 #include "policies/kv/ranking.h"
 #include "policies/registry.h"
 #include "support/cake_example.h"
-#include "support/tiny_model.h"
+#include "support/tiny_model_test.h"
 
 namespace reprise {
 namespace {
@@ -75,28 +73,10 @@ std::vector<int32_t> positions(const KvStore& kv, int32_t il, int32_t g) {
   return out;
 }
 
-class CakeSequence : public ::testing::Test {
+class CakeSequence : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_cake_sequence_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend backend_{2};
-  std::shared_ptr<const DecoderModel> model_;
-
-  void load(const test::TinyModel& tiny) {
-    test::write_tiny_model(tiny, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-  }
-  void TearDown() override { std::filesystem::remove(path_); }
-
   Sequence sequence(const std::string& spec) {
     return {model_, backend_, std::shared_ptr<const KvPolicy>(make_kv_policy(spec))};
-  }
-  std::vector<int32_t> tokens(int32_t n, uint32_t seed) const {
-    std::mt19937 rng(seed);
-    std::vector<int32_t> out(n);
-    for (int32_t& token : out) token = static_cast<int32_t>(rng() % model_->hparams().n_vocab);
-    return out;
   }
 };
 

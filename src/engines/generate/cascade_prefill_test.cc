@@ -1,41 +1,20 @@
 #include "engines/generate/cascade_prefill.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <random>
 
 #include "engines/generate/sequence.h"
 #include "policies/registry.h"
-#include "support/tiny_model.h"
+#include "support/tiny_model_test.h"
 
 namespace reprise {
 namespace {
 
-class CascadePrefill : public ::testing::Test {
+class CascadePrefill : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_cascade_prefill_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend backend_{2};
-  std::shared_ptr<const DecoderModel> model_;
-
-  void load(const test::TinyModel& tiny) {
-    test::write_tiny_model(tiny, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-  }
-  void TearDown() override { std::filesystem::remove(path_); }
-
   Sequence sequence(const std::string& spec) const {
     return {model_, backend_, std::shared_ptr<const KvPolicy>(make_kv_policy(spec))};
-  }
-  std::vector<int32_t> tokens(int32_t n, uint32_t seed) const {
-    std::mt19937 rng(seed);
-    std::vector<int32_t> out(n);
-    for (int32_t& token : out) token = static_cast<int32_t>(rng() % model_->hparams().n_vocab);
-    return out;
   }
 };
 

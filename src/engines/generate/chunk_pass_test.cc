@@ -1,34 +1,19 @@
 #include "engines/generate/chunk_pass.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <numeric>
-#include <random>
 
-#include "support/tiny_model.h"
+#include "support/tiny_model_test.h"
 
 namespace reprise {
 namespace {
 
-class ChunkPass : public ::testing::Test {
+class ChunkPass : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_chunk_pass_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend backend_{2};
-  std::shared_ptr<const DecoderModel> model_;
-
-  void load(const test::TinyModel& tiny) {
-    test::write_tiny_model(tiny, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-  }
-  void TearDown() override { std::filesystem::remove(path_); }
-
   // With a cache in F32, which is read back without rounding.
   DecoderState state() const {
     const DecoderHparams& hp = model_->hparams();
@@ -36,12 +21,7 @@ class ChunkPass : public ::testing::Test {
             KvStore(std::vector<KvLayerShape>(hp.n_layer,
                                               {{hp.n_embd_head, hp.n_head_kv, GGML_TYPE_F32}, 0}))};
   }
-  std::vector<int32_t> tokens(int32_t n) const {
-    std::mt19937 rng(5);
-    std::vector<int32_t> out(n);
-    for (int32_t& token : out) token = static_cast<int32_t>(rng() % model_->hparams().n_vocab);
-    return out;
-  }
+  std::vector<int32_t> tokens(int32_t n) const { return TinyModelTest::tokens(n, 5); }
 };
 
 // What attention gives is the sum of the held values weighted by its probabilities: in every layer

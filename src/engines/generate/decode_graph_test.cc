@@ -1,5 +1,3 @@
-#include "engines/generate/chunk_pass.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -9,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engines/generate/chunk_pass.h"
 #include "support/tiny_model.h"
 
 namespace reprise {

@@ -2,10 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
@@ -14,7 +12,7 @@
 #include "core/op_trace.h"
 #include "engines/generate/libllama_peer.h"
 #include "support/scripted_policy.h"
-#include "support/tiny_model.h"
+#include "support/tiny_model_test.h"
 
 namespace reprise {
 namespace {
@@ -47,20 +45,8 @@ float scattered(int32_t il, int32_t g, int32_t n) {
                             4093);
 }
 
-class SequenceTest : public ::testing::Test {
+class SequenceTest : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_sequence_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend backend_{2};
-  std::shared_ptr<const DecoderModel> model_;
-
-  void load(const test::TinyModel& tiny) {
-    test::write_tiny_model(tiny, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-  }
-  void TearDown() override { std::filesystem::remove(path_); }
-
   Sequence sequence(const KvPlan& plan, ScriptedPolicy::Score score = latest) {
     return {model_, backend_, std::make_shared<ScriptedPolicy>(plan, std::move(score))};
   }
