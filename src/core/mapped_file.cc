@@ -28,6 +28,7 @@ struct Mapping {
   size_t path_size = 0;
 };
 std::array<Mapping, 256> mappings;
+std::atomic_flag is_told;  // by the first of the threads that met the hole
 
 // Beyond 256 files at once the handler does not know the file, and the signal ends the process.
 void remember(std::span<const std::byte> bytes, const std::string& path) {
@@ -57,6 +58,7 @@ void on_sigbus(int signal, siginfo_t* info, void* /*context*/) {
     const std::byte* begin = mapping.begin.load(std::memory_order_acquire);
     const bool is_fault = info->si_code > 0;  // and no kill()
     if (!is_fault || begin == nullptr || at < begin || at >= begin + mapping.size) continue;
+    while (is_told.test_and_set()) pause();  // the first one ends the process
     const auto print = [](std::string_view text) {
       [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, text.data(), text.size());
     };

@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "core/error.h"
 
@@ -67,6 +70,27 @@ TEST_F(MappedFileDeathTest, EndsInOneLineWhenTheFileShrinks) {
     EXPECT_EXIT(read_after_cut(file("model.gguf", 100'000), n_left), testing::ExitedWithCode(1),
                 "^reprise: [^\n]*/model.gguf: changed or shrank while it was read; fetch it "
                 "again\n$");
+  }
+}
+
+TEST_F(MappedFileDeathTest, EndsInOneLineWhenManyThreadsReadIt) {
+  const auto read_at_once = [&] {
+    install_sigbus_handler();
+    const MappedFile mapped(file("model.gguf", 100'000));
+    std::filesystem::resize_file(folder_ / "model.gguf", 0);
+    constexpr int n_threads = 16;
+    std::atomic<int> n_ready{0};
+    std::vector<std::jthread> readers(n_threads);
+    for (std::jthread& reader : readers) {
+      reader = std::jthread([&] {
+        n_ready.fetch_add(1);
+        while (n_ready.load() < n_threads) std::this_thread::yield();
+        [[maybe_unused]] volatile std::byte last = mapped.bytes().back();
+      });
+    }
+  };
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EXIT(read_at_once(), testing::ExitedWithCode(1), "^reprise: [^\n]*\n$");
   }
 }
 
