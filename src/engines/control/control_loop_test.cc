@@ -3,70 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <limits>
 #include <string>
-#include <thread>
 
 #include "core/error.h"
 #include "core/split_mix.h"
 #include "engines/control/action_noise.h"
+#include "support/counting_control.h"
 
 namespace reprise {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr PlannerShape kShape{
-    .n_obs_steps = 2, .n_horizon = 16, .n_action_steps = 8, .n_obs = 1, .n_action = 2};
-
-// Sees how many actions were applied, and keeps them all.
-class CountingEnvironment final : public Environment {
- public:
-  explicit CountingEnvironment(int64_t n_until_done = std::numeric_limits<int64_t>::max())
-      : n_until_done_(n_until_done) {}
-  int32_t n_obs() const override { return 1; }
-  int32_t n_action() const override { return 2; }
-  void observe(std::span<float> obs) const override { obs[0] = static_cast<float>(applied.size()); }
-  void apply(std::span<const float> action) override {
-    applied.emplace_back(action.begin(), action.end());
-  }
-  bool is_done() const override { return std::ssize(applied) >= n_until_done_; }
-  double score() const override { return 0.25; }
-
-  std::vector<std::vector<float>> applied;
-
- private:
-  int64_t n_until_done_;
-};
-
-// The action at index i of a chunk is {step it is meant for, number of the chunk}.
-class CountingPlanner final : public ChunkPlanner {
- public:
-  explicit CountingPlanner(const PlannerShape& shape = kShape) : shape_(shape) {}
-  const PlannerShape& shape() const override { return shape_; }
-  std::vector<float> plan(const PlanRequest& request) override {
-    seen.push_back({{request.obs.begin(), request.obs.end()},
-                    {request.frozen.begin(), request.frozen.end()},
-                    request.seed});
-    std::vector<float> chunk;
-    for (int32_t i = 0; i < shape_.n_horizon; ++i) {
-      chunk.push_back(request.obs.back() + static_cast<float>(i - shape_.n_obs_steps + 1));
-      chunk.push_back(static_cast<float>(seen.size() - 1));
-    }
-    return chunk;
-  }
-
-  struct Seen {
-    std::vector<float> obs;
-    std::vector<float> frozen;
-    uint64_t seed;
-  };
-  std::vector<Seen> seen;
-
- private:
-  PlannerShape shape_;
-};
+using test::CountingEnvironment;
+using test::CountingPlanner;
 
 // Per control step the number of the chunk its action came from, 'h' where the last was held.
 struct Course {
@@ -289,7 +239,7 @@ TEST(ControlLoop, TwentySecondsOfSimulatedTimeAreTheSameEveryTime) {
 }
 
 TEST(ControlLoop, IdlePlannerNeverRunsOut) {
-  IdlePlanner planner(kShape);
+  IdlePlanner planner(test::kPlannerShape);
   CountingEnvironment environment;
   ControlLoop loop(planner, {ControlMode::kAsync, 10, 0, false, {}});
   loop.run(environment, 1, 200, {});
@@ -331,229 +281,6 @@ TEST(ControlLoop, ModesHaveNames) {
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("did you mean 'async'"), std::string::npos);
-  }
-}
-
-// Gives one bad number at a plan of its choice.
-class FaultyPlanner final : public ChunkPlanner {
- public:
-  enum class Fault : uint8_t { kNan, kShort, kThrows };
-  FaultyPlanner(int64_t i_plan, Fault fault) : i_plan_(i_plan), fault_(fault) {}
-  const PlannerShape& shape() const override { return kShape; }
-  std::vector<float> plan(const PlanRequest& /*request*/) override {
-    std::vector<float> chunk(32, 1.0F);
-    if (n_++ != i_plan_) return chunk;
-    if (fault_ == Fault::kThrows) throw Error("no plan today");
-    if (fault_ == Fault::kShort) chunk.pop_back();
-    if (fault_ == Fault::kNan) chunk[12] = std::numeric_limits<float>::quiet_NaN();
-    return chunk;
-  }
-
- private:
-  int64_t i_plan_;
-  Fault fault_;
-  int64_t n_ = 0;
-};
-
-TEST(ControlLoop, StopsAtABadPlan) {
-  for (const bool is_realtime : {false, true}) {
-    for (const auto& [fault, part] : {std::pair{FaultyPlanner::Fault::kNan, "nan"},
-                                      {FaultyPlanner::Fault::kShort, "31 numbers, not 32"},
-                                      {FaultyPlanner::Fault::kThrows, "no plan today"}}) {
-      FaultyPlanner planner(1, fault);
-      CountingEnvironment environment;
-      ControlLoop loop(planner, {ControlMode::kAsync, 500, 0, is_realtime, {}});
-      try {
-        loop.run(environment, 1, 10'000, {});
-        ADD_FAILURE() << part;
-      } catch (const Error& error) {
-        EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-      }
-    }
-  }
-}
-
-// The second plan is asked for in the last step and comes after the end. In real time 350 ms would
-// have to pass until the first one is there for that to be otherwise.
-TEST(ControlLoop, ToldOfAPlanThatFailsBehindTheEpisodesEnd) {
-  for (const bool is_realtime : {false, true}) {
-    for (const bool runs_again : {false, true}) {
-      FaultyPlanner planner(1, FaultyPlanner::Fault::kThrows);
-      CountingEnvironment environment;
-      const PlanLatency late = [](int64_t i_plan) { return milliseconds(i_plan == 0 ? 0 : 100); };
-      ControlLoop loop(planner, {ControlMode::kAsync, 20, 0, is_realtime, late});
-      EXPECT_EQ(loop.run(environment, 1, 9, {}).n_ticks, 9);
-      try {
-        runs_again ? loop.run(environment, 2, 9, {}), void() : loop.finish();
-        ADD_FAILURE() << is_realtime << runs_again;
-      } catch (const Error& error) {
-        EXPECT_STREQ(error.what(), "no plan today");
-      }
-      loop.finish();  // it is told once
-    }
-  }
-}
-
-class BlindEnvironment final : public Environment {
- public:
-  int32_t n_obs() const override { return 1; }
-  int32_t n_action() const override { return 2; }
-  void observe(std::span<float> obs) const override {
-    obs[0] = std::numeric_limits<float>::infinity();
-  }
-  void apply(std::span<const float> /*action*/) override {}
-  bool is_done() const override { return false; }
-  double score() const override { return 0; }
-};
-
-TEST(ControlLoop, StopsAtABadObservation) {
-  CountingPlanner planner;
-  ControlLoop loop(planner, {});
-  BlindEnvironment environment;
-  EXPECT_THROW(loop.run(environment, 1, 5, {}), Error);
-}
-
-// By the machine's clock: order and counts, no speed.
-TEST(ControlLoopInRealTime, AppliesActionsInOrderWhileAnotherThreadPlans) {
-  for (const ControlMode mode : {ControlMode::kAsync, ControlMode::kAsyncInpaint}) {
-    CountingPlanner planner;
-    CountingEnvironment environment;
-    ControlLoop loop(planner, {mode, 200, 0, true, {}});
-    int64_t n_fresh = 0;
-    ControlEvents events;
-    events.on_tick = [&](const ControlTick& tick) {
-      n_fresh += tick.is_fresh ? 1 : 0;
-      // A late chunk's last action may stand on a later step; a fresh one is never of the past.
-      if (tick.is_fresh && loop.report().n_over_budget == 0) {
-        EXPECT_EQ(tick.action[0], static_cast<float>(tick.i_tick));
-      }
-    };
-    const EpisodeResult result = loop.run(environment, 1, 100, events);
-    const ControlReport& report = loop.report();
-    EXPECT_EQ(result.n_ticks, 100);
-    EXPECT_EQ(report.n_ticks(), 100);
-    EXPECT_EQ(report.n_ticks() - report.n_underruns, n_fresh);
-    EXPECT_GE(report.elapsed_s, 0.5);  // it never runs ahead of its rate
-    EXPECT_GT(report.n_chunks(), 1);
-    for (const double late : report.tick_s) EXPECT_GE(late, 0);
-    EXPECT_EQ(report.n_misses, std::ranges::count_if(report.tick_s, [](double late) {
-                return late > ControlReport::kMissS;
-              }));
-  }
-}
-
-// Takes longer than a tick, and says when it is at work.
-class SlowPlanner final : public ChunkPlanner {
- public:
-  const PlannerShape& shape() const override { return kShape; }
-  std::vector<float> plan(const PlanRequest& /*request*/) override {
-    is_planning = true;
-    std::this_thread::sleep_for(milliseconds(30));
-    is_planning = false;
-    ++n_planned;
-    return std::vector<float>(32, 1.0F);
-  }
-  std::atomic<bool> is_planning = false;
-  std::atomic<int> n_planned = 0;
-};
-
-// A clock that passes only while the loop sleeps and the planner works. In sync mode the loop waits
-// while the planner's thread moves it.
-class WorkingClock final : public ControlClock {
- public:
-  ControlTime now() const override { return now_; }
-  void sleep_until(ControlTime time, const IsCancelled& /*is_cancelled*/) override {
-    now_ = std::max(now_, time) + oversleep;
-  }
-  void work(ControlTime time) { now_ += time; }
-
-  ControlTime oversleep{0};
-
- private:
-  ControlTime now_{0};
-};
-
-// Takes 300 ms of that clock.
-class WorkingPlanner final : public ChunkPlanner {
- public:
-  const PlannerShape& shape() const override { return kShape; }
-  std::vector<float> plan(const PlanRequest& /*request*/) override {
-    clock->work(milliseconds(300));
-    return std::vector<float>(32, 1.0F);
-  }
-  WorkingClock* clock = nullptr;
-};
-
-// What the robot waits for as planned makes no tick late; what comes late besides does.
-TEST(ControlLoop, SyncCountsNoPlannedPauseAsAMiss) {
-  for (const int oversleep_ms : {0, 4, 20}) {
-    auto clock = std::make_unique<WorkingClock>();
-    clock->oversleep = milliseconds(oversleep_ms);
-    WorkingPlanner planner;
-    planner.clock = clock.get();
-    CountingEnvironment environment;
-    ControlLoop loop(planner, {ControlMode::kSync, 10, 0, true, {}}, std::move(clock));
-    loop.run(environment, 1, 24, {});
-    const ControlReport& report = loop.report();
-    EXPECT_EQ(report.n_chunks(), 3);
-    EXPECT_EQ(report.n_misses, oversleep_ms > 10 ? 24 : 0);
-    for (const double late : report.tick_s) EXPECT_NEAR(late, 1e-3 * oversleep_ms, 1e-9);
-    // 24 steps of 100 ms, and two plans of 300: the first is made before the episode begins.
-    EXPECT_NEAR(report.elapsed_s, 3 + 1e-3 * oversleep_ms, 1e-9);
-  }
-}
-
-TEST(ControlLoopInRealTime, SyncShiftsTheScheduleByEachPlan) {
-  SlowPlanner planner;
-  CountingEnvironment environment;
-  ControlLoop loop(planner, {ControlMode::kSync, 200, 0, true, {}});
-  loop.run(environment, 1, 24, {});
-  const ControlReport& report = loop.report();
-  EXPECT_EQ(report.n_chunks(), 3);
-  EXPECT_EQ(report.n_underruns, 0);
-  // 24 steps of 5 ms and two plans of 30: less would say that late steps were hurried.
-  EXPECT_GE(report.elapsed_s, 0.18);
-}
-
-TEST(ControlLoopInRealTime, TicksGoOnWhileAPlanIsMade) {
-  SlowPlanner planner;
-  CountingEnvironment environment;
-  ControlLoop loop(planner, {ControlMode::kAsync, 200, 0, true, {}});
-  int n_meanwhile = 0;
-  ControlEvents events;
-  events.on_tick = [&](const ControlTick&) { n_meanwhile += planner.is_planning ? 1 : 0; };
-  loop.run(environment, 1, 100, events);
-  EXPECT_GT(n_meanwhile, 0);
-}
-
-TEST(ControlLoopInRealTime, FinishWaitsForThePlanAtWork) {
-  SlowPlanner planner;
-  CountingEnvironment environment;
-  ControlLoop loop(planner, {ControlMode::kAsync, 200, 0, true, {}});
-  ControlEvents events;
-  bool is_late = false;  // just after the second plan was asked for
-  events.on_tick = [&](const ControlTick& tick) { is_late = tick.n_chunks > 1; };
-  events.is_cancelled = [&] { return is_late; };
-  EXPECT_TRUE(loop.run(environment, 1, 1000, events).was_cancelled);
-  loop.finish();
-  EXPECT_EQ(planner.n_planned, 2);
-  EXPECT_FALSE(planner.is_planning);
-}
-
-TEST(ControlLoopInRealTime, IsCancelledAtAnyMoment) {
-  for (const int n_until : {1, 2, 3, 20, 50}) {
-    SlowPlanner planner;
-    CountingEnvironment environment;
-    ControlLoop loop(planner, {ControlMode::kAsync, 20, 0, true, {}});
-    int n_asked = 0;
-    ControlEvents events;
-    events.is_cancelled = [&] { return ++n_asked >= n_until; };
-    const EpisodeResult result =
-        loop.run(environment, 1, std::numeric_limits<int64_t>::max(), events);
-    EXPECT_TRUE(result.was_cancelled);
-    EXPECT_EQ(result.n_ticks, std::ssize(environment.applied));
-    // And may be used again.
-    EXPECT_EQ(loop.run(environment, 1, 1, {}).n_ticks, 1);
   }
 }
 

@@ -15,27 +15,17 @@
 #include "engines/generate/sequence.h"
 #include "policies/registry.h"
 #include "support/distant_backend.h"
+#include "support/logits.h"
 #include "support/scripted_policy.h"
 #include "support/tiny_model.h"
 
 namespace reprise {
 namespace {
 
+using test::copy;
+using test::max_difference;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-
-float max_difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  float max = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    // Not std::max alone: NaN must show.
-    const float difference = std::abs(a[i] - b[i]);
-    max = difference <= max ? max : difference;
-  }
-  return max;
-}
-
-std::vector<float> copy(std::span<const float> values) { return {values.begin(), values.end()}; }
 
 class PlainForm : public ::testing::Test {
  protected:
@@ -240,8 +230,8 @@ TEST_F(PlainForm, StateMovesBetweenTheForms) {
   for (const int32_t token : tokens(5, 2)) {
     const std::vector<float> want = copy(plain.decode(token));
     EXPECT_EQ(copy(again.decode(token)), want);
-    moved = std::max(moved, max_difference(ours.decode(token), want));
-    noise = std::max(noise, max_difference(own.decode(token), want));
+    moved = test::larger(moved, max_difference(ours.decode(token), want));
+    noise = test::larger(noise, max_difference(own.decode(token), want));
   }
   EXPECT_LT(moved, 2 * noise);
   EXPECT_LT(noise, 5e-3F);  // as in SequenceAgainstPeer.F32LogitsEqualLibllama

@@ -21,6 +21,7 @@
 #include "policies/kv/full.h"
 #include "policies/registry.h"
 #include "support/f32_copy.h"
+#include "support/logits.h"
 
 // Real models against libllama. What stays below three minutes on two busy cores is named Slow and
 // runs with every `make test`; the whole is named Nightly.
@@ -59,15 +60,6 @@ std::vector<int32_t> text_tokens(const TextModel& model, size_t n_tokens) {
   if (tokens.size() < n_tokens) throw Error("tests/data/alice.txt is too short");
   tokens.resize(n_tokens);
   return tokens;
-}
-
-float max_difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  float max = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    max = std::max(max, std::abs(a[i] - b[i]));
-  }
-  return max;
 }
 
 size_t best(std::span<const float> logits) {
@@ -146,7 +138,7 @@ class Reference {
   float difference(Runtime&& runtime, size_t n_pass) const {
     float max = 0;
     read_text(runtime, tokens_, n_pass, [&](size_t i, std::span<const float> row) {
-      max = std::max(max, max_difference(row, rows_[i]));
+      max = test::larger(max, test::max_difference(row, rows_[i]));
     });
     return max;
   }
@@ -251,7 +243,7 @@ void expect_within_libllamas_own_noise(const std::string& name, const Extent& ex
     Pair ours(path, KvType::kF16, weights);
     const float by_chunks = reference.difference(ours.ours(), 512);
     Sequence cascade = ours.ours("cake:budget=128");
-    const float by_cascade = max_difference(cascade.prefill(tokens, {}), reference.last());
+    const float by_cascade = test::max_difference(cascade.prefill(tokens, {}), reference.last());
     EXPECT_TRUE(cascade.last_prefill().is_cascade);
     std::cout << fmt::format("weights {}: in chunks {:.4f}, first logits of a cascade {:.4f}\n",
                              weights.name, by_chunks, by_cascade);
