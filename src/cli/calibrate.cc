@@ -7,13 +7,13 @@
 #include <memory>
 #include <numeric>
 
-#include "cli/eval_flags.h"
 #include "cli/interrupt.h"
 #include "cli/observe_pusht.h"
 #include "cli/outside_warning.h"
 #include "cli/policy_flags.h"
 #include "cli/progress.h"
 #include "cli/usage_error.h"
+#include "core/atomic_file.h"
 #include "engines/control/calibrate.h"
 #include "engines/control/pusht_episode.h"
 #include "engines/control/recorded_observations.h"
@@ -75,7 +75,7 @@ void calibrate(const CalibrateFlags& flags) {
   const SamplerSpec sampler =
       checked_flag([&] { return SamplerSpec::parse(flags.sampler, model->noise); });
   // Before the work, so that it is not done in vain.
-  if (!flags.output.empty()) check_output_path("-o", flags.output);
+  if (!flags.output.empty()) check_folder_of(flags.output);
   const std::string path =
       flags.output.empty() ? calibration_place(model->path, sampler.text()) : flags.output;
   const Backend backend = flags.policy.backend();

@@ -2,13 +2,10 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <span>
 
 #include "core/atomic_file.h"
-#include "core/error.h"
 
 namespace reprise {
 
@@ -24,17 +21,8 @@ void add_eval_flags(CLI::App& verb, EvalFlags& flags) {
   verb.add_option("--json", flags.json_path, "also write all numbers to FILE")->type_name("FILE");
 }
 
-void check_output_path(std::string_view flag, const std::string& path) {
-  if (std::filesystem::is_character_file(path)) return;
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (access(folder.c_str(), W_OK) != 0 || std::filesystem::is_directory(path)) {
-    throw Error(
-        fmt::format("{} {}: no file can be written there; choose another path", flag, path));
-  }
-}
-
 void check_json_path(const std::string& path) {
-  if (!path.empty()) check_output_path("--json", path);
+  if (!path.empty()) check_folder_of(path);
 }
 
 void write_eval_json(const nlohmann::ordered_json& numbers, const std::string& path) {

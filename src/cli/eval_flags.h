@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cli/compute_flags.h"
@@ -22,9 +21,8 @@ struct EvalFlags {
 
 void add_eval_flags(CLI::App& verb, EvalFlags& flags);
 
-// Refuses the FILE of a flag whose folder cannot be written, before hours of work. Throws Error.
-void check_output_path(std::string_view flag, const std::string& path);
-// Likewise for --json; empty: none. Throws Error.
+// Refuses a FILE for --json whose folder cannot be written, before hours of work; empty: none.
+// Throws Error.
 void check_json_path(const std::string& path);
 // Writes the numbers for --json, complete or absent. Throws Error.
 void write_eval_json(const nlohmann::ordered_json& numbers, const std::string& path);

@@ -16,7 +16,7 @@ namespace reprise {
 class KvPages {
  public:
   // Every head ends in a page that is full by half on average: over all layers those would be 2.4 %
-  // of a cascade's peak with 64 entries a page (spec 6.2) and are 1.2 % with 32.
+  // of a cascade's peak with 64 entries a page and are 1.2 % with 32.
   static constexpr int32_t kPageEntries = 32;
 
   KvPages(const KvShape& shape, KvMemory& memory);

@@ -97,7 +97,7 @@ class Calibrate(InFolder):
             (["pusht-dema"], 1, "pusht-demo"),
             (["recall"], 1, "recall"),
             # Before the work: so many calls would take longer than a test may.
-            (["pusht-demo", "--calls", "4096", "-o", "/nonexistent/x.gguf"], 1, "-o /nonexistent/x.gguf"),
+            (["pusht-demo", "--calls", "4096", "-o", "/nonexistent/x.gguf"], 1, "/nonexistent/x.gguf: the folder '/nonexistent' does not exist"),
         ):
             self.refused(["calibrate", *arguments], code, words)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every command line in README, docs, CONTRIBUTING and the program's own help is one that the program takes.
+"""Every command line in README, docs, CONTRIBUTING, the man page and the program's own help is one that the program takes.
 
 The program is copied out of its build folder, where it finds no model: it checks its command line first (exit code 2)
 and fails at the model then (1). What needs no model is stopped after a while. REPRISE_PROGRAM names it; CMake sets it.
@@ -110,6 +110,12 @@ class DocumentedCommands(unittest.TestCase):
             n_found += len(found)
             self.check(f"reprise {' '.join(verb)} --help", found, verbs)
         self.assertGreater(n_found, 10)
+
+    def test_man_page(self):
+        page = (ROOT / "docs" / "reprise.1").read_text().replace(r"\(dq", '"')
+        found = [line for code in re.findall(r"^\.Dl (.*)$", page, re.MULTILINE) for line in command_lines(code)]
+        self.assertGreater(len(found), 3)
+        self.check("reprise.1", found, set(self.verbs()))
 
     def test_names_make_targets_that_are_there(self):
         targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

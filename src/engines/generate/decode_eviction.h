@@ -15,7 +15,7 @@ namespace reprise {
 // Holds the cache at its size while an answer is generated: after every decode_every steps each KV
 // head of each layer drops as many entries as it got, never one of the last n_window, and none of
 // an earlier turn where the policy judges turns alone. Source: CAKE's decoding stage, arXiv
-// 2503.12491; spec 2.7.
+// 2503.12491.
 class DecodeEviction {
  public:
   // After a prefill; n_older [n_layer] counts the entries of earlier turns that are safe.

@@ -22,8 +22,9 @@ int32_t n_held_judged(const KvPlan& plan, const KvStore& kv, int32_t il);
 // (KvPlan::judges_turns_alone). Bytes count the allocated blocks of sliding-window layers in full.
 // Throws Error, naming the smallest budget possible, when a budget in bytes does not reach
 // plan.n_least entries a layer: whether it does depends on the model alone, so that a conversation
-// which has begun is never refused. A share is raised to that many. Source: spec 2.6, 6.4, 7.4;
-// unlike the official trigger S > C + w ours is S > C, so that a budget always binds.
+// which has begun is never refused. A share is raised to that many. Source: CAKE,
+// arXiv 2503.12491; unlike the official code's trigger S > C + w ours is S > C, so that a budget
+// always binds.
 TurnBudget turn_budget(const KvPlan& plan, const KvStore& kv, int32_t n_past, int32_t n_tokens);
 
 }  // namespace reprise

@@ -27,7 +27,7 @@ double distance_to_goal(const PushtWorld& world);
 
 // The best push of all tried in copies of `world`: from points every 9 px around the outline, in
 // three directions each, seven lengths, `step_px` a control step. Nothing when the agent can stand
-// nowhere. Source: the project's own scripted demonstrations, shared spec 2.8.
+// nowhere. Source: our own, for the demonstrations of tools/train/pusht.
 std::optional<Push> plan_push(const PushtWorld& world, Lookahead lookahead, double step_px);
 
 // Distance from `point` to the block, 0 inside.
