@@ -36,6 +36,23 @@ double weight(float logit, float largest) {
   return std::exp(static_cast<double>(logit) - static_cast<double>(largest));
 }
 
+// f(token, logit) for the logits above floor(), which f may raise, and for every NaN. Nearly all of
+// a vocabulary is below: sixty-four of them are compared at once.
+template <class Floor, class F>
+void for_each_above(std::span<const float> logits, const Floor& floor, const F& f) {
+  constexpr size_t kBlock = 64;
+  for (size_t first = 0; first < logits.size(); first += kBlock) {
+    const auto block = logits.subspan(first, std::min(kBlock, logits.size() - first));
+    const float least = floor();
+    int32_t n_above = 0;
+    for (const float logit : block) n_above += logit <= least ? 0 : 1;
+    if (n_above == 0) continue;
+    for (size_t i = 0; i < block.size(); ++i) {
+      if (!(block[i] <= floor())) f(first + i, block[i]);
+    }
+  }
+}
+
 }  // namespace
 
 Candidates::Candidates(const Truncation& truncation, int32_t n_vocab)
@@ -65,26 +82,26 @@ std::span<const Candidate> Candidates::best(std::span<const float> logits, int32
   return keep_best(logits, k);
 }
 
-// A heap of the best so far with the worst of them in front. Nearly every logit fails the one
-// comparison, which NaN passes; later equal logits have larger tokens and may fail it too.
+// A heap of the best so far with the worst of them in front; later equal logits have larger tokens
+// and need not come in.
 std::span<Candidate> Candidates::keep_best(std::span<const float> logits, int32_t k) {
   assert(k >= 1);
   const auto n_most = std::min(static_cast<size_t>(k), pool_.size());
   const auto heap = pool_.begin();
   size_t n = 0;
   float floor = -kInf;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const float logit = logits[i];
-    if (logit <= floor) continue;
-    refuse_logit(i, logit);
-    if (n == n_most) {
-      std::pop_heap(heap, heap + n, before);
-      --n;
-    }
-    pool_[n++] = {static_cast<int32_t>(i), logit, 0};
-    std::push_heap(heap, heap + n, before);
-    if (n == n_most) floor = pool_[0].logit;
-  }
+  for_each_above(
+      logits, [&] { return floor; },
+      [&](size_t token, float logit) {
+        refuse_logit(token, logit);
+        if (n == n_most) {
+          std::pop_heap(heap, heap + n, before);
+          --n;
+        }
+        pool_[n++] = {static_cast<int32_t>(token), logit, 0};
+        std::push_heap(heap, heap + n, before);
+        if (n == n_most) floor = pool_[0].logit;
+      });
   if (n == 0) refuse_none(logits.size());
   std::sort_heap(heap, heap + n, before);
   return std::span(pool_).first(n);
@@ -113,11 +130,12 @@ std::span<Candidate> Candidates::cut_best(std::span<Candidate> sorted) const {
 // only as many from the front of a heap as it keeps.
 std::span<Candidate> Candidates::cut_all(std::span<const float> logits) {
   float largest = -kInf;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] <= largest) continue;
-    refuse_logit(i, logits[i]);
-    largest = logits[i];
-  }
+  for_each_above(
+      logits, [&] { return largest; },
+      [&](size_t token, float logit) {
+        refuse_logit(token, logit);
+        largest = logit;
+      });
   if (largest == -kInf) refuse_none(logits.size());
   const float least = largest + min_p_log_;
   const bool has_top_p = truncation_.top_p < 1;
