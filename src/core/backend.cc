@@ -119,6 +119,7 @@ void Backend::check(ggml_cgraph* graph) const {
 }
 
 ggml_cplan Backend::plan(ggml_cgraph* graph) const {
+  if (pool_ == nullptr) return {};
   ggml_cplan plan = ggml_graph_plan(graph, n_threads_, pool_);
   if (plan.work_size > scratch_.size()) {
     try {
@@ -129,7 +130,6 @@ ggml_cplan Backend::plan(ggml_cgraph* graph) const {
           "out of memory for {} bytes of scratch of a compute pass; lower --ctx", plan.work_size));
     }
   }
-  plan.work_data = reinterpret_cast<uint8_t*>(scratch_.data());
   return plan;
 }
 
@@ -137,16 +137,13 @@ void Backend::rest() const {
   if (pool_ != nullptr) ggml_threadpool_pause(pool_);
 }
 
-void Backend::reserve(ggml_cgraph* graph) const {
-  if (pool_ != nullptr) plan(graph);
-}
-
-void Backend::compute(ggml_cgraph* graph) const {
+void Backend::compute(ggml_cgraph* graph, ggml_cplan plan) const {
   ggml_status status = GGML_STATUS_SUCCESS;
   if (pool_ != nullptr) {
-    // What the CPU backend's own compute does, with scratch that reserve() can take beforehand.
-    ggml_cplan cplan = plan(graph);
-    status = ggml_graph_compute(graph, &cplan);
+    // What the CPU backend's own compute does, but for planning anew. The scratch memory may have
+    // moved meanwhile, for a larger graph.
+    plan.work_data = reinterpret_cast<uint8_t*>(scratch_.data());
+    status = ggml_graph_compute(graph, &plan);
   } else {
     status = ggml_backend_graph_compute(backend_, graph);
   }
@@ -227,6 +224,7 @@ void GraphArena::allocate() {
   if (!ggml_gallocr_alloc_graph(allocator_, graph_)) {
     throw Error("out of memory for the activations of a compute pass; lower --ctx");
   }
+  plan_ = backend_.plan(graph_);
   masks_.fill();
 }
 
@@ -235,7 +233,7 @@ void GraphArena::reserve() {
   if (!ggml_gallocr_reserve(allocator_, graph_)) {
     throw Error("out of memory for the activations of a compute pass; lower --ctx");
   }
-  backend_.reserve(graph_);
+  backend_.plan(graph_);
 }
 
 }  // namespace reprise

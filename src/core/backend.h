@@ -14,10 +14,8 @@
 #include "core/op_trace.h"
 #include "core/product_log.h"
 #include "ggml-backend.h"
+#include "ggml-cpu.h"
 #include "ggml.h"
-
-struct ggml_cplan;
-struct ggml_threadpool;
 
 namespace reprise {
 
@@ -76,14 +74,16 @@ class Backend {
   // Lets the threads sleep until the next compute; without it they look for work some 100 ms long,
   // and whoever computes on other threads meanwhile does without their cores.
   void rest() const;
-  // Computes the graph, whose tensors must be allocated. Throws Error when ggml reports a failure.
-  void compute(ggml_cgraph* graph) const;
-  // Takes the scratch memory that computing the graph needs. Throws Error when it is not free.
-  void reserve(ggml_cgraph* graph) const;
+  // How the CPU's threads compute the graph, with the scratch memory that it needs. Throws Error
+  // when that is not free.
+  ggml_cplan plan(ggml_cgraph* graph) const;
+  // Computes the graph, whose tensors must be allocated, by its plan, or another one of this graph
+  // when its tensors were no smaller; devices that are not the CPU have none. Throws Error when
+  // ggml reports a failure.
+  void compute(ggml_cgraph* graph, ggml_cplan plan) const;
 
  private:
   void start_cpu();
-  ggml_cplan plan(ggml_cgraph* graph) const;
 
   int32_t n_threads_;
   WeightUse weights_;
@@ -156,7 +156,7 @@ class GraphArena {
   // Makes place for this graph without using it: later graphs of the same nodes, none of them
   // larger, allocate nothing. Throws Error when memory is short.
   void reserve();
-  void compute() { backend_.compute(graph_); }
+  void compute() { backend_.compute(graph_, plan_); }
 
  private:
   void* keep_bytes(size_t n_bytes);
@@ -176,6 +176,7 @@ class GraphArena {
   };
   std::vector<Restart> restarts_;
   int64_t n_begun_ = 0;
+  ggml_cplan plan_ = {};  // of the graph that was allocated
 };
 
 }  // namespace reprise

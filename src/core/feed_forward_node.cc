@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 #include "core/kernels/token_vectors.h"
 #include "core/matmul_node.h"
@@ -84,6 +85,7 @@ void run_token(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
   });
   timer.wait(work->barriers[1], nth);
 
+  prefetch_next_nodes(dst, work);
   TokenInput activations(active, n_ff, rounded);
   float* out = layer.post_ffn == nullptr ? next : result;
   for_ranges(work->rows[2], n_embd, nth, [&](int64_t first, int64_t n) {
@@ -123,20 +125,27 @@ ggml_tensor* token_node(GraphArena& arena, const FeedForward& layer, ggml_tensor
 }  // namespace
 
 ggml_tensor* feed_forward_nodes(GraphArena& arena, const FeedForward& layer, ggml_tensor* x,
-                                ggml_tensor* attention) {
-  if (x->ne[1] == 1 && arena.has_kernels()) return token_node(arena, layer, x, attention);
+                                ggml_tensor* attention, NextStream next) {
+  if (x->ne[1] == 1 && arena.has_kernels()) {
+    assert(next == NextStream::kNew);
+    return token_node(arena, layer, x, attention);
+  }
   ggml_context* ctx = arena.ctx();
+  const auto add_to = [&](ggml_tensor* stream, ggml_tensor* branch) {
+    return next == NextStream::kInPlace ? ggml_add_inplace(ctx, stream, branch)
+                                        : ggml_add(ctx, branch, stream);
+  };
   ggml_tensor* h = matmul_node(arena, layer.wo, attention);
   if (layer.bo != nullptr) h = ggml_add(ctx, h, layer.bo);
   if (layer.post_attn != nullptr) h = norm_node(arena, h, layer.post_attn, layer.eps);
-  x = ggml_add(ctx, h, x);
+  x = add_to(x, h);
   h = norm_node(arena, x, layer.norm, layer.eps);
   const auto [gate, up] = matmul_nodes(arena, std::array{layer.gate, layer.up}, h);
   h = layer.activation == Activation::kSilu ? ggml_swiglu_split(ctx, gate, up)
                                             : ggml_geglu_split(ctx, gate, up);
   h = matmul_node(arena, layer.down, h);
   if (layer.post_ffn != nullptr) h = norm_node(arena, h, layer.post_ffn, layer.eps);
-  return ggml_add(ctx, h, x);
+  return add_to(x, h);
 }
 
 }  // namespace reprise

@@ -59,6 +59,7 @@ void store_entry(const NewEntry& entry, const DecodeAttention& a, int32_t g, flo
 void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
   auto* work = static_cast<TokenWork*>(work_pointer);
   const OpTimer timer(work->trace, ith, "token attention");
+  prefetch_next_nodes(dst, work);
   DecodeAttention a;
   a.shape = attention_shape(dst->src[0], dst->src[1], work->scale);
   a.k = kv_rows(dst->src[1]);
@@ -87,9 +88,11 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
       }
       g_ready = g;
     }
-    // The part that reads the new entry stores it.
-    if (has_entry && i % n_parts == n_parts - 1) store_entry(work->entry, a, g, one_head);
-    decode_attention_part(a, g, i % n_parts);
+    // The part that reads the new entry stores it; first, for the longest work should not come
+    // last.
+    const int32_t i_part = n_parts - 1 - i % n_parts;
+    if (has_entry && i_part == n_parts - 1) store_entry(work->entry, a, g, one_head);
+    decode_attention_part(a, g, i_part);
     // Whoever does the last part of a head sees what all others have written.
     if (work->n_done[g].fetch_add(1, std::memory_order_acq_rel) + 1 < n_parts) continue;
     decode_attention_merge(a, g);

@@ -48,6 +48,7 @@ void run(ggml_tensor* dst, int ith, int nth, void* work_pointer) {
     scratch += aligned_values(n_in);
   }
   TokenInput input(x, n_in, reinterpret_cast<std::byte*>(scratch));
+  prefetch_next_nodes(dst, work);
   int64_t n_rows = 0;
   for (int32_t k = 0; k < work->n_w; ++k) n_rows += padded_rows(work->w[k]);
   for (RowRange range; (range = work->rows.take(n_rows, nth)).n > 0;) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "ggml.h"
@@ -11,6 +12,20 @@ namespace reprise {
 inline int64_t aligned_values(int64_t n) {
   constexpr int64_t kAlign = 16;
   return (n + kAlign - 1) / kAlign * kAlign;
+}
+
+// Asks for the nodes behind this one and what is kept for them, which stand behind `kept`: a
+// layer's weights push the graph out of the caches, and all threads would wait for it between two
+// nodes.
+template <class Kept>
+void prefetch_next_nodes(const ggml_tensor* node, const Kept* kept) {
+  constexpr int kLine = 64;
+  constexpr int kNodesAhead = 6 * static_cast<int>(sizeof(ggml_tensor));
+  constexpr int kKeptAhead = 512;
+  const auto* nodes = reinterpret_cast<const std::byte*>(node + 1);
+  for (int i = 0; i < kNodesAhead; i += kLine) __builtin_prefetch(nodes + i, 0, 2);
+  const auto* more = reinterpret_cast<const std::byte*>(kept + 1);
+  for (int i = 0; i < kKeptAhead; i += kLine) __builtin_prefetch(more + i, 0, 2);
 }
 
 // Of an F32 tensor that is computed or a weight.

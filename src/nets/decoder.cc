@@ -85,13 +85,13 @@ AttentionNode decoder_token_attention(GraphArena& arena, const DecoderModel& mod
 }
 
 ggml_tensor* decoder_layer_rest(GraphArena& arena, const DecoderModel& model, int32_t il,
-                                ggml_tensor* x, ggml_tensor* attention) {
+                                ggml_tensor* x, ggml_tensor* attention, NextStream next) {
   const DecoderHparams& hp = model.hparams();
   const DecoderLayer& l = model.layer(il, x->ne[1]);
   return feed_forward_nodes(arena,
                             {l.wo, l.bo, l.attn_post_norm, l.ffn_norm, l.ffn_gate, l.ffn_up,
                              l.ffn_down, l.ffn_post_norm, hp.rms_eps, hp.activation},
-                            x, attention);
+                            x, attention, next);
 }
 
 ggml_tensor* decoder_head(GraphArena& arena, const DecoderModel& model, ggml_tensor* x) {

@@ -2,6 +2,7 @@
 
 #include "core/attention_node.h"
 #include "core/backend.h"
+#include "core/feed_forward_node.h"
 #include "core/token_attention_node.h"
 #include "nets/decoder_model.h"
 
@@ -67,9 +68,10 @@ AttentionNode decoder_token_attention(GraphArena& arena, const DecoderModel& mod
 
 // The rest of layer il after its attention: output projection, residuals, feed-forward. x as in
 // decoder_products, attention from decoder_attention. Returns the next residual stream [n_embd,
-// n_tokens] F32.
+// n_tokens] F32; in place for several tokens alone.
 ggml_tensor* decoder_layer_rest(GraphArena& arena, const DecoderModel& model, int32_t il,
-                                ggml_tensor* x, ggml_tensor* attention);
+                                ggml_tensor* x, ggml_tensor* attention,
+                                NextStream next = NextStream::kNew);
 
 // Logits [n_vocab, n_tokens] F32 from the last residual stream.
 ggml_tensor* decoder_head(GraphArena& arena, const DecoderModel& model, ggml_tensor* x);

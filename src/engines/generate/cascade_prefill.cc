@@ -96,13 +96,15 @@ class Cascade {
       PromptAttention attention(window_shape(), n_candidates_[kept_.size()],
                                 state_.arena.n_threads());
       run_eligible_layer(il, attention, logits);
+      const double copied_before_s = report_.copy_s;
       const Stopwatch stopwatch;
       evict(il, attention);
-      report_.policy_s += attention.seconds() + stopwatch.seconds();
+      report_.decide_s += attention.seconds() + stopwatch.seconds();
+      report_.decide_s -= report_.copy_s - copied_before_s;
     }
     const Stopwatch stopwatch;
     settle(n_growth);
-    report_.policy_s += stopwatch.seconds();
+    report_.copy_s += stopwatch.seconds();
     return std::move(report_);
   }
 
@@ -151,8 +153,11 @@ class Cascade {
         ggml_set_output(head);
         ggml_build_forward_expand(arena.graph(), head);
       } else if (!is_last_layer) {
-        x = decoder_layer_rest(arena, model, il, x, out.out);
-        ggml_build_forward_expand(arena.graph(), ggml_cpy(ctx, x, stream));
+        // Embeddings stand elsewhere; a single token's layer is one node with a stream of its own.
+        const bool is_in_place = x == stream && span.n_tokens > 1;
+        x = decoder_layer_rest(arena, model, il, x, out.out,
+                               is_in_place ? NextStream::kInPlace : NextStream::kNew);
+        ggml_build_forward_expand(arena.graph(), is_in_place ? x : ggml_cpy(ctx, x, stream));
       }
     }
     arena.allocate();
@@ -222,10 +227,12 @@ class Cascade {
       budgets = policy_.split({report_.preference, budget_.n_candidates, n_candidates,
                                static_cast<int32_t>(n_candidates_.size()), n_candidates_});
     }
+    const Stopwatch cutting;
     for (size_t i = 0; i < kept_.size(); ++i) {  // what is gone stays gone
       budgets[i] = std::min(budgets[i], kept_[i].pages.n_ranked());
       kept_[i].pages.truncate(budgets[i]);
     }
+    report_.copy_s += cutting.seconds();
     KvPages& pages = kept_.emplace_back(il, KvPages(staged_shape_, state_.kv.memory())).pages;
     std::vector<int32_t> window(n_held_ + n_tokens_ - first_entry_ - n_candidates);
     std::iota(window.begin(), window.end(), first_entry_ + n_candidates);
@@ -233,8 +240,10 @@ class Cascade {
       const std::span<int32_t> best = std::span(order_).first(budgets.back());
       rank_candidates(scores.subspan(static_cast<size_t>(g) * n_candidates, n_candidates),
                       budgets.back(), std::span(order_).first(n_candidates));
+      const Stopwatch storing;
       for (int32_t& slot : best) slot += first_entry_;
       pages.store(g, *staging_, best, window);
+      report_.copy_s += storing.seconds();
     }
   }
 

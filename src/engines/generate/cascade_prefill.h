@@ -15,7 +15,8 @@ namespace reprise {
 struct CascadeReport {
   std::vector<double> preference;  // P of each eligible layer
   int32_t n_fallbacks = 0;         // splits that were equal because P could not be used
-  double policy_s = 0;             // seconds for statistics, scores, ranking, splitting and copying
+  double decide_s = 0;             // seconds for statistics, scores, ranking and splitting
+  double copy_s = 0;               // seconds for moving what is kept into pages and blocks
   // What the layers held before, where it was judged again; to take the prefill back.
   std::vector<std::pair<int32_t, KvStore::Detached>> before;
 };

@@ -180,6 +180,7 @@ class KvBench {
     if (is_first) m.peak_kv_bytes = side.contestant->peak_kv_bytes();
     m.peak_formula_bytes = side.contestant->peak_formula_bytes();
     m.policy_share.push_back(side.contestant->policy_share());
+    m.copy_share.push_back(side.contestant->copy_share());
   }
 
   // Every side reads the continuation token by token, as decoding would.
@@ -388,6 +389,11 @@ BenchReport bench_kv(const std::shared_ptr<const DecoderModel>& model, const std
       ("libllama's memory is that of a context made for this prompt and its continuation alone, by "
        "its sizes (K and V in F16, room in steps of 256 tokens); one made for the longest context "
        "serves all."),
+      ("score_cost_share_of_prefill: what cake spends on the window's statistics, preferences, "
+       "scores, "
+       "ranking and splitting. copy_cost_share_of_prefill: on moving what it keeps, first into "
+       "pages, "
+       "at the end into the cache."),
       ("replace_cost_share_of_decode (decode=cake; _tova: decode=tova): attention probabilities by "
        "the slowest thread of each layer, and the choice and copying of entries, over the time of "
        "a token. decode_replacing_vs_growing compares whole tokens with the same cache growing."),

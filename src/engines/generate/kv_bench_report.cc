@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
+#include <iterator>
 
 namespace reprise {
 namespace {
@@ -177,7 +179,11 @@ void add_cake_ratios(const KvContextMeasured& at, const KvRatioSubjects& subject
     ratios.add("peak_kv_without_vs_with_cascade", {static_cast<double>(whole->peak_kv_bytes) /
                                                    static_cast<double>(cake.peak_kv_bytes)});
   }
-  ratios.add("score_cost_share_of_prefill", cake.policy_share, target({Kind::kAtMost, 0.01}));
+  Runs score_share;
+  std::ranges::transform(cake.policy_share, cake.copy_share, std::back_inserter(score_share),
+                         std::minus<>());
+  ratios.add("score_cost_share_of_prefill", score_share, target({Kind::kAtMost, 0.01}));
+  ratios.add("copy_cost_share_of_prefill", cake.copy_share);
   const std::optional<BenchTarget> replace_target = target({Kind::kAtMost, 0.05});
   add_replacing_ratios(at, cake, subjects.replacing, "", replace_target, ratios);
   add_replacing_ratios(at, cake, subjects.replacing_tova, "_tova", replace_target, ratios);

@@ -21,6 +21,7 @@ struct KvMeasured {
   int64_t peak_rss_bytes = 0;         // of the process with this contestant alone; 0: unknown
   int64_t peak_formula_bytes = 0;     // 0: does not apply
   std::vector<double> policy_share;   // [runs]: of the prefill's time
+  std::vector<double> copy_share;     // [runs]: that part of it which moves what is kept
   std::vector<double> replace_share;  // [runs]: of the decode's time; empty: replaces nothing
   std::string full_cache_type;        // "f16", of a policy that keeps everything; else empty
   struct Quality {

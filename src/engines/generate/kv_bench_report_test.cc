@@ -47,6 +47,7 @@ std::vector<KvContextMeasured> example() {
   cake.peak_formula_bytes = 100;
   cake.peak_rss_bytes = 200;
   cake.policy_share = {0.005, 0.005};
+  cake.copy_share = {0.002, 0.002};
   cake.quality = KvMeasured::Quality{0.01, 0.9};
   contexts[1].contestants[0].peak_rss_bytes = 300;
   contexts[1].empty_s = {0.010, 0.020};
@@ -71,7 +72,8 @@ TEST(KvBenchReport, RatiosCompareWhatRanSideBySide) {
       {"peak_kv_bytes_vs_formula", 0.99},
       {"peak_rss_vs_full", 1.5},
       {"peak_kv_without_vs_with_cascade", 10},
-      {"score_cost_share_of_prefill", 0.005},
+      {"score_cost_share_of_prefill", 0.003},
+      {"copy_cost_share_of_prefill", 0.002},
       {"replace_cost_share_of_decode", 0.03},
       {"decode_replacing_vs_growing_8000", 0.8},
       {"replace_cost_share_of_decode_tova", 0.02},

@@ -63,6 +63,11 @@ double ReprisePolicy::policy_share() {
   return report.policy_s / report.total_s;
 }
 
+double ReprisePolicy::copy_share() {
+  const PrefillReport& report = sequence_->last_prefill();
+  return report.copy_s / report.total_s;
+}
+
 int64_t ReprisePolicy::peak_formula_bytes() {
   const PrefillReport& report = sequence_->last_prefill();
   if (!report.is_cascade || !policy_->plan().cascades) return 0;

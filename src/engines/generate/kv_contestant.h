@@ -46,10 +46,12 @@ class KvContestant {
   virtual int64_t peak_kv_bytes() = 0;
   // Of the last prefill's time; 0 where nothing is decided.
   virtual double policy_share() { return 0; }
+  // Of the last prefill's time: that part of policy_share() which moves what is kept.
+  virtual double copy_share() { return 0; }
   // Seconds spent on replacing entries while decoding, so far; 0 where none is replaced.
   virtual double decode_policy_s() { return 0; }
   // What the peak should be: what was kept, one layer's prompt whole, 12 bytes a KV head and prompt
-  // token, and one page of each KV head; 0 without a cascade. Source: spec 2.6, 6.2.
+  // token, and one page of each KV head; 0 without a cascade.
   virtual int64_t peak_formula_bytes() { return 0; }
 };
 
@@ -68,6 +70,7 @@ class ReprisePolicy final : public KvContestant {
   int64_t kv_read_bytes() override;
   int64_t peak_kv_bytes() override { return sequence_->last_prefill().peak_kv_bytes; }
   double policy_share() override;
+  double copy_share() override;
   double decode_policy_s() override;
   int64_t peak_formula_bytes() override;
 

@@ -190,7 +190,8 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
     rollback.keep(std::move(cascade.before));
     report_.preference = std::move(cascade.preference);
     report_.n_fallbacks = cascade.n_fallbacks;
-    report_.policy_s = cascade.policy_s;
+    report_.policy_s = cascade.decide_s + cascade.copy_s;
+    report_.copy_s = cascade.copy_s;
     if (n_judged < n_tokens) append(tokens.subspan(n_judged), 1, nullptr);
   } else {
     for (int32_t il = 0; il < kv.n_layer(); ++il) {

@@ -37,7 +37,8 @@ struct PrefillReport {
   std::vector<int32_t> judged;     // entries of each layer; 0: a sliding-window layer
   std::vector<int32_t> kept;       // of them
   double total_s = 0;              // seconds for the whole prefill
-  double policy_s = 0;             // of them spent on deciding
+  double policy_s = 0;             // of them for deciding what stays, and for moving it
+  double copy_s = 0;               // of those for moving it
   int64_t held_kv_bytes = 0;       // after it, of everything
   int64_t peak_kv_bytes = 0;       // during it
 };
