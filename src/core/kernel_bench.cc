@@ -117,7 +117,7 @@ void add_roofline(const Measured& at, BenchReport& report) {
 // Pairs of an entry and a KV head that decode attention reads in a second, over what reading F16
 // entries would allow: for each cache type, and for the best.
 void add_ratios(const Measured& at, BenchReport& report) {
-  const std::string key = "attention_entries_per_s_vs_f16_bound";
+  const std::string key = "attention_kernel_entries_per_s_vs_f16_bound";
   std::vector<BenchRatio> by_type;
   for (size_t i = 0; i < at.works.size(); ++i) {
     const KernelWork& work = at.works[i];
@@ -152,9 +152,10 @@ BenchReport bench_kernels(const KernelBenchOptions& options,
                   "integer ones of 8 bits for integer products and for ggml's products of "
                   "quantised weights, else F32.",
                   bandwidth.description()),
-      "attention_entries_per_s_vs_f16_bound: (entry, KV head) pairs a second of the best cache "
-      "type, on all threads, over measured bandwidth / the bytes of an F16 pair; behind it, each "
-      "type."};
+      "attention_kernel_entries_per_s_vs_f16_bound: (entry, KV head) pairs a second of the best "
+      "cache type, on all threads, over measured bandwidth / the bytes of an F16 pair; behind it, "
+      "each type. `bench kv` tells the same of whole tokens "
+      "(attention_entries_per_s_vs_f16_bound)."};
   const Backend all(options.n_threads);
   if (all.n_threads() > 1) {
     const Measured one = measure(Backend(1), bandwidth, options.n_runs, on_run);

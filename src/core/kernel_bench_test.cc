@@ -46,7 +46,7 @@ TEST(KernelBench, MeasuresEveryKernelAgainstItsBound) {
   EXPECT_EQ(report.rooflines[0].points.size(), report.rows.size() - 4);
   // The best cache type first, then every type.
   ASSERT_EQ(report.ratios.size(), 4U);
-  const std::string key = "attention_entries_per_s_vs_f16_bound";
+  const std::string key = "attention_kernel_entries_per_s_vs_f16_bound";
   const char* names[] = {"", "_f16", "_q8_0", "_q4_0"};
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(report.ratios[i].key, key + names[i]);

@@ -8,6 +8,7 @@
 
 #include "core/attention_node.h"
 #include "core/error.h"
+#include "core/huge_pages.h"
 #include "core/kernels/int_panel_matmul.h"
 #include "core/kv_block.h"
 #include "core/matmul_node.h"
@@ -144,24 +145,20 @@ class ProductCase final : public KernelCase {
         n_tokens_(n_tokens),
         n_out_(n_out_of(n_tokens)),
         kernel_(kernel),
-        type_(type),
-        buffer_(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(),
-                                               ggml_row_size(type, kIn) * n_out_),
-                ggml_backend_buffer_free) {
-    if (buffer_ == nullptr) throw Error("out of memory for the kernel bench");
+        type_(type) {
     const std::vector<std::byte> rows = quantised_waves(type, n_out_, kIn);
-    std::copy(rows.begin(), rows.end(), weights());
+    weights_ = allocate_huge_pages(rows.size());
+    if (weights_ == nullptr) throw Error("out of memory for the kernel bench");
+    std::copy(rows.begin(), rows.end(), weights_.get());
+    buffer_.reset(ggml_backend_cpu_buffer_from_ptr(weights_.get(), rows.size()));
   }
 
  private:
-  std::byte* weights() const {
-    return static_cast<std::byte*>(ggml_backend_buffer_get_base(buffer_.get()));
-  }
   void build() override {
     x_ = arena_.input(GGML_TYPE_F32, kIn, n_tokens_);
     const size_t row = ggml_row_size(type_, kIn);
     ggml_tensor* w =
-        arena_.view(buffer_.get(), weights(), type_, {kIn, n_out_, 1}, row, row * n_out_);
+        arena_.view(buffer_.get(), weights_.get(), type_, {kIn, n_out_, 1}, row, row * n_out_);
     const bool is_token = n_tokens_ == 1 && kernel_ != PromptKernel::kGgml;
     ggml_build_forward_expand(arena_.graph(), is_token
                                                   ? matmul_node(arena_, w, x_)
@@ -173,7 +170,9 @@ class ProductCase final : public KernelCase {
   int64_t n_out_;
   PromptKernel kernel_;
   ggml_type type_;
-  std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_;
+  HugePages weights_;  // as a model's are
+  std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_{
+      nullptr, ggml_backend_buffer_free};
   ggml_tensor* x_ = nullptr;
 };
 
