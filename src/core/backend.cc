@@ -233,7 +233,7 @@ void GraphArena::reserve() {
   if (!ggml_gallocr_reserve(allocator_, graph_)) {
     throw Error("out of memory for the activations of a compute pass; lower --ctx");
   }
-  backend_.plan(graph_);
+  backend_.plan(graph_);  // for its scratch memory
 }
 
 }  // namespace reprise

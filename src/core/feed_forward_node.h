@@ -28,8 +28,8 @@ enum class NextStream : uint8_t { kNew, kInPlace };
 
 // x [n_embd, n_tokens] F32, the residual stream in front of the layer; attention
 // [n_embd_head * n_head, n_tokens] F32, contiguous both. Returns the next residual stream. A single
-// token takes one node and a new stream, whose threads meet twice inside (once more with post_ffn);
-// more tokens, and an arena without kernels, take the usual operations.
+// token takes one node, whose threads meet twice inside (once more with post_ffn), and a new
+// stream; more tokens, and an arena without kernels, take the usual operations.
 ggml_tensor* feed_forward_nodes(GraphArena& arena, const FeedForward& layer, ggml_tensor* x,
                                 ggml_tensor* attention, NextStream next = NextStream::kNew);
 
