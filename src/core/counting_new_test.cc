@@ -11,12 +11,16 @@ constinit std::atomic<int64_t> n_allocations = 0;  // malloc comes before any co
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 
-// The standard's other forms of new end in this one, except those for over-aligned types. Apart
-// from the tests, or the compiler would see through it and take malloc and delete for a mismatch.
+// The sanitizer has forms of its own for arrays. Apart from the tests, or the compiler would see
+// through it and take malloc and delete for a mismatch.
 void* operator new(std::size_t n_bytes) {
   ++n_allocations;
   if (void* memory = std::malloc(n_bytes == 0 ? 1 : n_bytes)) return memory;
   throw std::bad_alloc();
+}
+void* operator new(std::size_t n_bytes, const std::nothrow_t& /*tag*/) noexcept {
+  ++n_allocations;
+  return std::malloc(n_bytes == 0 ? 1 : n_bytes);
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

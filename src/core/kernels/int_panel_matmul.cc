@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "core/kernels/int_panel-inl.h"
@@ -38,7 +39,8 @@ void round_blocks(const float* x, int64_t n, RoundedBlock* rounded) {
       hn::StoreU(hn::DemoteTo(bytes, q), bytes, to.q.data() + k);
     }
     to.scale = magnitude / 127.0F + 0.0F * magnitude;  // NaN if the magnitude is not finite
-    to.q_sum = hn::GetLane(hn::SumOfLanes(ints, sum));
+    // No integer stands for NaN or infinity: what came instead would overflow when it is used.
+    to.q_sum = std::isfinite(magnitude) ? hn::GetLane(hn::SumOfLanes(ints, sum)) : 0;
     to.sum = to.scale * static_cast<float>(to.q_sum);
   }
 }
