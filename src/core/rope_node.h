@@ -16,7 +16,7 @@ struct Rope {
   float freq_scale = 1;
   float ext_factor = 0;  // 1 with YaRN
   float attn_factor = 1;
-  ggml_tensor* freqs = nullptr;  // [n_rot / 2] F32, or null
+  ggml_tensor* freqs = nullptr;  // [n_rot / 2] F32, of whole heads alone; or null
 };
 
 // x [n_embd_head, n heads, n_tokens] F32 at pos [n_tokens] I32.

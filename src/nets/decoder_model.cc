@@ -64,6 +64,13 @@ class DecoderLoader {
     model_->output_ = want_matrix("output.weight", {hp.n_embd, hp.n_vocab});
     if (model_->output_ == nullptr) model_->output_ = model_->tok_embd_;
     ggml_tensor* rope_freqs = want_f32("rope_freqs.weight", {hp.n_rot / 2});
+    if (rope_freqs != nullptr && hp.n_rot < hp.n_embd_head) {
+      // ggml would read a factor for every pair of the head, beyond the tensor's end.
+      throw Error(fmt::format(
+          "{}: 'rope_freqs.weight' for heads of {} values of which {} are rotated is not built in; "
+          "take another model",
+          file.path(), hp.n_embd_head, hp.n_rot));
+    }
     for (int32_t il = 0; il < hp.n_layer; ++il) {
       model_->layers_.push_back(layer(il));
       model_->layers_.back().rope_freqs = hp.is_swa[il] ? nullptr : rope_freqs;

@@ -209,6 +209,15 @@ TEST(DecoderModel, RefusesTensorsByTable) {
     rows.push_back({with_tensor("blk.0.ffn_up.weight", typed(type)), "which holds no weights"});
   }
   expect_refusals(rows);
+  TinyModel partly = with_count("qwen3.rope.dimension_count", 8, "qwen3");
+  partly.edit_tensor = [](TinyTensor& tensor) {
+    if (tensor.name != "blk.0.attn_q_norm.weight") return true;
+    tensor.name = "rope_freqs.weight";
+    tensor.ne0 = 4;
+    return true;
+  };
+  EXPECT_THAT(fault_of(bytes_of(partly)),
+              HasSubstr("'rope_freqs.weight' for heads of 16 values of which 8 are rotated"));
   // Fewer layers declared than the file has.
   TinyModel two{.n_layer = 2};
   two.edit_metadata = [](gguf_context* file) { gguf_set_val_u32(file, "llama.block_count", 1); };
