@@ -98,7 +98,9 @@ void DecodeEviction::drop(KvStore& kv, int32_t il, int32_t g, const DecodeView& 
   // The published code also leaves the candidates in the order of this step's scores.
   const std::span<int32_t> victims =
       std::span(victims_).first(is_official ? n_candidates : static_cast<size_t>(n_drop));
-  choose_victims(plan_.decode, view, head.sums, scratch_, victims);
+  // There is room for the layer's growth behind them.
+  const auto sums = std::span(head.sums).first(head.sums.empty() ? 0 : view.n_slots);
+  choose_victims(plan_.decode, view, sums, scratch_, victims);
   if (is_official) {
     std::reverse_copy(victims.begin(), victims.end(), head.order.begin());
   }
