@@ -2,36 +2,24 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <random>
 #include <set>
 
 #include "core/error.h"
 #include "policies/registry.h"
-#include "support/tiny_model.h"
+#include "support/tiny_model_test.h"
 
 namespace reprise {
 namespace {
 
-class KvBenchTest : public ::testing::Test {
+class KvBenchTest : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_kv_bench_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend backend_{2};
-  std::shared_ptr<const DecoderModel> model_;
   std::vector<int32_t> text_;
   KvBenchOptions options_;
 
   void SetUp() override {
-    test::write_tiny_model({.n_embd = 128, .n_embd_head = 32}, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-    std::mt19937 rng(3);
-    for (int32_t i = 0; i < 300; ++i) {
-      text_.push_back(static_cast<int32_t>(rng() % model_->hparams().n_vocab));
-    }
+    load({.n_embd = 128, .n_embd_head = 32});
+    text_ = tokens(300, 3);
     options_.contexts = {64, 400};
     options_.budget = 100;
     options_.n_runs = 2;
@@ -39,7 +27,6 @@ class KvBenchTest : public ::testing::Test {
     options_.n_decode = 3;
     options_.n_continuation = 5;
   }
-  void TearDown() override { std::filesystem::remove(path_); }
 
   BenchReport run(const KvBenchEvents& events = {}) {
     return bench_kv(model_, path_, backend_, text_, options_, events);

@@ -1,16 +1,13 @@
 #include "engines/generate/perplexity.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
-#include <random>
 
 #include "core/error.h"
 #include "core/logprobs.h"
 #include "engines/generate/libllama_peer.h"
-#include "support/tiny_model.h"
+#include "support/tiny_model_test.h"
 
 namespace reprise {
 namespace {
@@ -18,24 +15,14 @@ namespace {
 constexpr int32_t kContext = 300;
 constexpr int32_t kBos = 1;
 
-class PerplexityTest : public ::testing::Test {
+class PerplexityTest : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_perplexity_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend backend_{2};
-  std::shared_ptr<const DecoderModel> model_;
   std::vector<int32_t> tokens_;  // two contexts
 
   void SetUp() override {
-    test::write_tiny_model({.n_layer = 4}, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-    std::mt19937 rng(3);
-    for (int32_t i = 0; i < 2 * kContext; ++i) {
-      tokens_.push_back(static_cast<int32_t>(rng() % model_->hparams().n_vocab));
-    }
+    load({.n_layer = 4});
+    tokens_ = tokens(2 * kContext, 3);
   }
-  void TearDown() override { std::filesystem::remove(path_); }
 
   std::span<const int32_t> context(int32_t i) const {
     return std::span(tokens_).subspan(static_cast<size_t>(i) * kContext, kContext);

@@ -2,12 +2,9 @@
 // with our kernels. Once where the CPU sees the memory, once where it does not.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <random>
 
 #include "core/error.h"
 #include "engines/generate/entry_cost.h"
@@ -15,9 +12,9 @@
 #include "engines/generate/sequence.h"
 #include "policies/registry.h"
 #include "support/distant_backend.h"
+#include "support/evicting_sequence.h"
 #include "support/logits.h"
 #include "support/scripted_policy.h"
-#include "support/tiny_model.h"
 
 namespace reprise {
 namespace {
@@ -27,27 +24,10 @@ using test::max_difference;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-class PlainForm : public ::testing::Test {
+class PlainForm : public test::TinyModelTest {
  protected:
-  std::string path_ = (std::filesystem::temp_directory_path() /
-                       ("reprise_plain_form_" + std::to_string(getpid()) + ".gguf"))
-                          .string();
-  Backend ours_{2};
   Backend plain_{2, WeightUse::kExpand, {Device::Kind::kGgmlCpu}};
-  std::shared_ptr<const DecoderModel> model_;
 
-  void load(const test::TinyModel& tiny) {
-    test::write_tiny_model(tiny, path_);
-    model_ = DecoderModel::load(std::make_shared<GgufFile>(GgufFile::open(path_)));
-  }
-  void TearDown() override { std::filesystem::remove(path_); }
-
-  std::vector<int32_t> tokens(int32_t n, uint32_t seed) const {
-    std::mt19937 rng(seed);
-    std::vector<int32_t> out(n);
-    for (int32_t& token : out) token = static_cast<int32_t>(rng() % model_->hparams().n_vocab);
-    return out;
-  }
   Sequence sequence(const Backend& backend, const KvPlan& plan) const {
     return {
         model_, backend,
@@ -59,8 +39,8 @@ class PlainForm : public ::testing::Test {
   // What the order of additions alone does to logits: in our own form, between chunks and single
   // tokens. Less than a thousandth counts as that.
   float order_noise(const KvPlan& plan, std::span<const int32_t> tokens) const {
-    Sequence in_chunks = sequence(ours_, plan);
-    Sequence by_one = sequence(ours_, plan);
+    Sequence in_chunks = sequence(backend_, plan);
+    Sequence by_one = sequence(backend_, plan);
     const auto n_decoded = static_cast<int32_t>(tokens.size()) - 1;
     const float noise = max_difference(read(by_one, tokens, n_decoded), read(in_chunks, tokens, 0));
     EXPECT_LT(noise, 5e-3F);  // as in SequenceAgainstPeer.F32LogitsEqualLibllama
@@ -87,7 +67,7 @@ TEST_P(PlainFormOf, EqualsOursInF32) {
   KvPlan plan;
   plan.type = KvType::kF32;
   const std::vector<int32_t> prompt = tokens(1330, 7);
-  Sequence ours = sequence(ours_, plan);
+  Sequence ours = sequence(backend_, plan);
   Sequence plain = sequence(plain_, plan);
   EXPECT_LT(max_difference(read(plain, prompt, 20), read(ours, prompt, 20)),
             order_noise(plan, prompt));
@@ -107,16 +87,13 @@ TEST_P(PlainFormOf, EqualsOursUpToTheRoundingOfQueries) {
   const float noise = 2 * std::max(max_difference(flash.extend_all(prompt), want),
                                    max_difference(by_one.extend_all(prompt), want));
   EXPECT_LT(noise, 0.1F * *std::ranges::max_element(want));
-  Sequence ours = sequence(ours_, KvPlan{});
+  Sequence ours = sequence(backend_, KvPlan{});
   Sequence plain = sequence(plain_, KvPlan{});
   EXPECT_LT(max_difference(read(plain, prompt, 10), read(ours, prompt, 10)), noise);
 }
 
-std::vector<int32_t> positions(Sequence& sequence, int32_t il, int32_t g) {
-  std::vector<int32_t> out(sequence.kv().count(il));
-  for (int32_t slot = 0; slot < sequence.kv().count(il); ++slot) {
-    out[slot] = sequence.kv().position(il, g, slot);
-  }
+std::vector<int32_t> sorted_positions(Sequence& sequence, int32_t il, int32_t g) {
+  std::vector<int32_t> out = test::positions(sequence.kv(), il, g);
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -131,7 +108,7 @@ TEST_P(PlainFormOf, KeepsWhatOursKeeps) {
   const float noise = order_noise(f32, tokens(700, 1));
   for (const char* spec :
        {"cake:budget=96,window=16,type=f32", "snapkv:budget=80,window=16,type=f32"}) {
-    Sequence ours = sequence(ours_, spec);
+    Sequence ours = sequence(backend_, spec);
     Sequence plain = sequence(plain_, spec);
     for (const uint32_t turn : {1U, 2U}) {  // the second one has older entries in front
       const std::vector<int32_t> prompt = tokens(700, turn);
@@ -147,7 +124,7 @@ TEST_P(PlainFormOf, KeepsWhatOursKeeps) {
     for (int32_t il = 0; il < model_->hparams().n_layer; ++il) {
       ASSERT_EQ(plain.kv().count(il), ours.kv().count(il));
       for (int32_t g = 0; g < model_->hparams().n_head_kv; ++g) {
-        EXPECT_EQ(positions(plain, il, g), positions(ours, il, g))
+        EXPECT_EQ(sorted_positions(plain, il, g), sorted_positions(ours, il, g))
             << spec << " layer " << il << " head " << g;
       }
     }
@@ -194,8 +171,8 @@ TEST_F(PlainForm, QuantisedCachesStayNear) {
   for (const KvType type : {KvType::kQ8_0, KvType::kQ4_0}) {
     KvPlan plan;
     plan.type = type;
-    Sequence exact = sequence(ours_, KvPlan{});
-    Sequence ours = sequence(ours_, plan);
+    Sequence exact = sequence(backend_, KvPlan{});
+    Sequence ours = sequence(backend_, plan);
     Sequence plain = sequence(plain_, plan);
     const std::vector<float> f16 = read(exact, prompt, 5);
     const std::vector<float> want = read(ours, prompt, 5);
@@ -217,8 +194,8 @@ TEST_F(PlainForm, StateMovesBetweenTheForms) {
   KvPlan plan;
   plan.type = KvType::kF32;
   Sequence plain = sequence(plain_, plan);
-  Sequence ours = sequence(ours_, plan);
-  Sequence own = sequence(ours_, plan);
+  Sequence ours = sequence(backend_, plan);
+  Sequence own = sequence(backend_, plan);
   plain.extend_all(tokens(333, 1));
   own.extend_all(tokens(333, 1));
   ours.restore(plain.save());
