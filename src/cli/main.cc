@@ -25,6 +25,7 @@
 #include "cli/usage_error.h"
 #include "core/cpu_check.h"
 #include "core/error.h"
+#include "core/ggml_abort.h"
 #include "core/mapped_file.h"
 
 namespace reprise {
@@ -58,6 +59,7 @@ void run_verb(CLI::App& app, int argc, char** argv) {
 int run_program(int argc, char** argv) {
   check_cpu();
   install_sigbus_handler();
+  install_ggml_abort_handler();
   install_interrupt_handler();
   CLI::App app{"Reprise: a runtime for generative models that never computes the same thing twice"};
   app.require_subcommand(1);

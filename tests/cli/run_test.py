@@ -174,7 +174,7 @@ class Memory(RunTest):
         def starts(kib):
             return self.limited(kib, "--version").returncode == 0
 
-        step, too_little, least = 256, 0, 1 << 20
+        step, too_little, least = 64, 0, 1 << 20
         if not starts(least):
             self.skipTest("the program needs more address space than any limit tried: a sanitizer's")
         while least - too_little > step:
@@ -182,7 +182,7 @@ class Memory(RunTest):
             too_little, least = (too_little, middle) if starts(middle) else (middle, least)
         run = ["run", self.model, "-q", "-p", "x" * 300, "--max-tokens", "2"]
         endings = []
-        for kib in range(least, least + 400 * step, step):
+        for kib in range(least, least + 1600 * step, step):
             done = self.limited(kib, *run)
             if done.returncode == 0:
                 break
