@@ -7,9 +7,10 @@ vocabulary="${XDG_DATA_HOME:-$HOME/.local/share}/reprise/models/SmolLM2-135M-Ins
 mkdir -p "$build/shapes"
 
 # bench MODEL REPORT OPTION...: full F16, Q8_0 and Q4_0 caches, 256 entries a layer by CAKE, SnapKV and at random, and
-# libllama with and without flash attention and OpenMP.
+# libllama with and without flash attention and OpenMP. Its prompts take minutes here, so they are read once; decode runs
+# are five each.
 bench() {
-  "$build/reprise" bench kv "$1.gguf" --quick --budget 256 --kv full:type=q4_0 --peer-openmp \
+  "$build/reprise" bench kv "$1.gguf" --quick --budget 256 --kv full:type=q4_0 --peer-openmp --prefill-runs 1 \
     --json "$2.json" --html "$2.html" "${@:3}"
 }
 
@@ -18,9 +19,8 @@ for shape in qwen2.5-0.5b llama-3.2-1b; do
     name="$build/shapes/$shape-$type"
     [[ -f $name.gguf ]] || "$build/bench/make_shaped_model" "$shape" "$type" "$vocabulary" "$name.gguf"
     echo "== $shape, $type"
-    bench "$name" "$name" --contexts 128,2048
+    bench "$name" "$name" --contexts 128,1024
   done
 done
 echo "== llama-3.2-1b, q4_0, long context"
-# A prompt of 8,000 tokens takes libllama minutes, so it is read once; decode runs are as many as above.
-bench "$build/shapes/llama-3.2-1b-q4_0" "$build/shapes/llama-3.2-1b-q4_0-8000" --contexts 8000 --prefill-runs 1
+bench "$build/shapes/llama-3.2-1b-q4_0" "$build/shapes/llama-3.2-1b-q4_0-8000" --contexts 8000

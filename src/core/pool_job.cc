@@ -1,44 +1,37 @@
 #include "core/pool_job.h"
 
-#include <exception>
-#include <mutex>
+#include <utility>
 
 #include "core/error.h"
 
 namespace reprise {
-namespace {
 
-struct PoolJob {
-  const std::function<void(int32_t, int32_t)>& run;
-  std::mutex mutex;  // of `thrown`
-  std::exception_ptr thrown;
-};
+PoolRunner::PoolRunner(const Backend& backend) : arena_(backend, 16) {
+  if (backend.pool() == nullptr) throw Error("a job on threads needs --device cpu");
+  arena_.begin();
+  ggml_tensor* none = arena_.input(GGML_TYPE_F32, 1);
+  ggml_tensor* node = ggml_custom_4d(arena_.ctx(), GGML_TYPE_F32, 1, 1, 1, 1, &none, 1, work,
+                                     GGML_N_TASKS_MAX, this);
+  ggml_build_forward_expand(arena_.graph(), node);
+  arena_.allocate();
+}
 
-void work(ggml_tensor* /*dst*/, int ith, int nth, void* userdata) {
-  auto& job = *static_cast<PoolJob*>(userdata);
+void PoolRunner::run(const PoolJob& job) {
+  job_ = &job;
+  arena_.compute();
+  if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+}
+
+void PoolRunner::work(ggml_tensor* /*dst*/, int ith, int nth, void* runner) {
+  auto& self = *static_cast<PoolRunner*>(runner);
   try {
-    job.run(ith, nth);
+    (*self.job_)(ith, nth);
   } catch (...) {
-    const std::scoped_lock lock(job.mutex);
-    if (!job.thrown) job.thrown = std::current_exception();
+    const std::scoped_lock lock(self.mutex_);
+    if (!self.thrown_) self.thrown_ = std::current_exception();
   }
 }
 
-}  // namespace
-
-void run_on_pool(const Backend& backend,
-                 const std::function<void(int32_t i_thread, int32_t n_threads)>& job) {
-  if (backend.pool() == nullptr) throw Error("a job on threads needs --device cpu");
-  PoolJob pool_job{job, {}, nullptr};
-  GraphArena arena(backend, 16);
-  arena.begin();
-  ggml_tensor* none = arena.input(GGML_TYPE_F32, 1);
-  ggml_tensor* node = ggml_custom_4d(arena.ctx(), GGML_TYPE_F32, 1, 1, 1, 1, &none, 1, work,
-                                     GGML_N_TASKS_MAX, &pool_job);
-  ggml_build_forward_expand(arena.graph(), node);
-  arena.allocate();
-  arena.compute();
-  if (pool_job.thrown) std::rethrow_exception(pool_job.thrown);
-}
+void run_on_pool(const Backend& backend, const PoolJob& job) { PoolRunner(backend).run(job); }
 
 }  // namespace reprise

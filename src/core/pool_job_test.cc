@@ -35,14 +35,15 @@ TEST(PoolJob, RunsThreadsAtTheSameTime) {
 
 TEST(PoolJob, CarriesWhatAJobThrows) {
   const Backend backend(2);
+  PoolRunner runner(backend);
   std::atomic<int32_t> n_ended = 0;
   const auto job = [&](int32_t i_thread, int32_t /*n*/) {
     ++n_ended;
     if (i_thread == 1) throw std::runtime_error("thread 1");
   };
-  EXPECT_THROW(run_on_pool(backend, job), std::runtime_error);
+  EXPECT_THROW(runner.run(job), std::runtime_error);
   EXPECT_EQ(n_ended, 2);
-  run_on_pool(backend, [](int32_t, int32_t) {});  // the next job does not see it
+  runner.run([](int32_t, int32_t) {});  // the next job does not see it
 }
 
 }  // namespace

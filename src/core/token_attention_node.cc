@@ -7,9 +7,9 @@
 
 #include "core/kernels/decode_attention.h"
 #include "core/kernels/token_vectors.h"
+#include "core/part_ranges.h"
 #include "core/stopwatch.h"
 #include "core/token_rows.h"
-#include "core/work_parts.h"
 
 namespace reprise {
 namespace {
@@ -23,7 +23,7 @@ struct TokenWork {
   OpTrace* trace;
   int64_t heads;  // where they start, in values
   int64_t heads_size;
-  WorkParts parts;
+  PartRanges parts;
   int32_t n_head_kv;
   std::atomic<int32_t>* n_done;  // [n_head_kv] parts of each KV head
 
@@ -79,8 +79,10 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
   const int32_t n_parts = a.n_parts();
   double probs_s = 0;
   int32_t g_ready = -1;  // KV head whose queries are in `heads`
-  for (int32_t i; (i = work->parts.take()) < n_parts * a.shape.n_head_kv;) {
+  const int32_t n_all_parts = n_parts * a.shape.n_head_kv;
+  for (int32_t i; (i = work->parts.take(ith, n_all_parts)) < n_all_parts;) {
     const int32_t g = i / n_parts;
+    const int32_t i_part = i % n_parts;
     if (has_entry && g != g_ready) {
       for (int64_t h = g * n_group; h < (g + 1) * n_group; ++h) {
         norm_and_rotate(work->entry, work->entry.q_norm, raw + h * n_embd_head, n_embd_head,
@@ -88,9 +90,7 @@ void run(ggml_tensor* dst, int ith, int /*nth*/, void* work_pointer) {
       }
       g_ready = g;
     }
-    // The part that reads the new entry stores it; first, for the longest work should not come
-    // last.
-    const int32_t i_part = n_parts - 1 - i % n_parts;
+    // The part that reads the new entry stores it.
     if (has_entry && i_part == n_parts - 1) store_entry(work->entry, a, g, one_head);
     decode_attention_part(a, g, i_part);
     // Whoever does the last part of a head sees what all others have written.
@@ -117,6 +117,7 @@ AttentionNode token_attention_node(GraphArena& arena, const TokenAttention& toke
   work->probs_s = wants_probs ? arena.keep<double>(arena.n_threads()) : nullptr;
   work->entry = token.entry;
   work->trace = arena.trace();
+  work->parts = {arena.keep<PartRanges::Cursor>(arena.n_threads()), arena.n_threads()};
   work->n_head_kv = shape.n_head_kv;
   work->n_done = arena.keep<std::atomic<int32_t>>(shape.n_head_kv);
   const int64_t n_kv = in.k->ne[1];

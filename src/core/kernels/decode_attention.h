@@ -28,7 +28,7 @@ struct DecodeAttention {
 // Values of DecodeAttention::sums for up to n_kv entries.
 int64_t decode_sums_size(const AttentionShape& shape, int32_t n_kv);
 
-// Attends to part i_part of KV head g.
+// Attends to part i_part of KV head g, and asks for what the next part reads.
 void decode_attention_part(const DecodeAttention& a, int32_t g, int32_t i_part);
 // Once all parts of KV head g are done: writes its heads of out.
 void decode_attention_merge(const DecodeAttention& a, int32_t g);

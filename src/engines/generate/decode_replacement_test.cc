@@ -150,7 +150,9 @@ TEST(CakeGoldenStep, DropsThePublishedPositions) {
       {"cake_official", {26, 29, 29, 32, 23, 4}},
       {"cake", {26, 29, 26, 1, 21, 32}},
       {"tova", {26, 29, 26, 32, 21, 32}}};
+  int32_t n_threads = 0;
   for (const auto& [mode, want] : cases) {
+    const Backend backend(++n_threads);  // which share the layers
     const auto policy = make_kv_policy(
         std::string("cake:budget=16,window=8,tau2=0.8,split=official,decode=") + mode);
     KvStore kv(std::vector<KvLayerShape>(kLayers, {kEntry, 0}));
@@ -177,7 +179,7 @@ TEST(CakeGoldenStep, DropsThePublishedPositions) {
       }
       kv.adopt(il, std::move(pages), 0, 1);
     }
-    DecodeEviction eviction(policy->plan(), kv, std::vector<int32_t>(kLayers, 0),
+    DecodeEviction eviction(backend, policy->plan(), kv, std::vector<int32_t>(kLayers, 0),
                             {.binds = true, .n_candidates = 24, .n_spare = 0});
     std::vector<std::vector<int32_t>> before;
     std::vector<std::vector<float>> attention(kLayers);

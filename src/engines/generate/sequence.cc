@@ -211,7 +211,7 @@ std::span<const float> Sequence::prefill(std::span<const int32_t> tokens,
   report_.peak_kv_bytes = kv.memory().peak();
   report_.total_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   eviction_.reset();
-  if (replaces) eviction_.emplace(plan_, kv, n_apart, budget);
+  if (replaces) eviction_.emplace(state_.arena.backend(), plan_, kv, n_apart, budget);
   return outputs_.logits;
 }
 
