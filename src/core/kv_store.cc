@@ -154,7 +154,14 @@ KvStore::Detached KvStore::detached(int32_t il, KvPages pages, int32_t n_past, i
 }
 
 void KvStore::exchange(int32_t il, Detached& contents) noexcept {
-  std::swap(layers_[il], contents.layer_);
+  // By members: GCC 12 warns wrongly of a whole layer's temporary.
+  Layer& layer = layers_[il];
+  Layer& other = contents.layer_;
+  std::swap(layer.shape, other.shape);
+  std::swap(layer.count, other.count);
+  layer.block.swap(other.block);
+  layer.positions.swap(other.positions);
+  layer.counted.swap(other.counted);
 }
 
 // Layout: count, then for each KV head its positions, K rows and V rows.
