@@ -25,9 +25,9 @@ configure: setup source
 build: configure ## build the program: build/reprise
 	@cmake --build $(BUILD) -j $(JOBS)
 
-cuda: setup source ## build it with CUDA, long: build-cuda/reprise; CUDA_ARCH=90
+cuda: setup source ## build it and its GPU tests with CUDA, half an hour: build-cuda/reprise; CUDA_ARCH=90
 	@cmake --preset cuda -DCUDA_ARCH=$(CUDA_ARCH)
-	@cmake --build build-cuda -j $(JOBS)
+	@cmake --build build-cuda -j $(JOBS) --target reprise cuda_tests
 
 model: build     ## fetch the chat model of the demo and the tests, checked by its hash
 	@$(BUILD)/reprise pull smollm2
