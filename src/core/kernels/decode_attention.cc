@@ -96,15 +96,22 @@ struct BlockRows {
 };
 #endif
 
+// K of what follows the entries of KV head g before `end`: the part that is read next.
+const std::byte* k_behind(const DecodeAttention& a, int32_t g, int32_t end) {
+  return end < a.n_kv ? a.k.data + a.k.head_bytes * g + a.k.row_bytes * end
+                      : a.k.data + a.k.head_bytes * ((g + 1) % a.shape.n_head_kv);
+}
+
 // One part for some heads of a group.
 template <class Kind, int32_t kHeads>
 void part_of_heads(const DecodeAttention& a, int32_t g, int32_t h, int32_t first, int32_t n,
-                   const std::byte* next, float* sums) {
+                   float* sums) {
   const AttentionShape& s = a.shape;
   const int32_t head = g * s.n_group() + h;
   float* logits = a.logits + static_cast<int64_t>(head) * a.n_kv + first;
   float* out = sums + static_cast<int64_t>(h) * s.n_embd_head;
-  const RowRun v{a.v.data + a.v.head_bytes * g + a.v.row_bytes * first, a.v.row_bytes, n, next};
+  const RowRun v{a.v.data + a.v.head_bytes * g + a.v.row_bytes * first, a.v.row_bytes, n,
+                 k_behind(a, g, first + n)};
   const RowRun k{a.k.data + a.k.head_bytes * g + a.k.row_bytes * first, a.k.row_bytes, n, v.first};
   Kind::template logits<kHeads>(a.q + static_cast<int64_t>(head) * s.n_embd_head, s.n_embd_head, k,
                                 logits, a.n_kv, out);
@@ -122,41 +129,38 @@ void part_of_heads(const DecodeAttention& a, int32_t g, int32_t h, int32_t first
 // The heads of a group from h on, kHeads at a time while there are so many.
 template <class Kind, int32_t kHeads = Kind::kMostHeads>
 void part_of_group(const DecodeAttention& a, int32_t g, int32_t h, int32_t first, int32_t n,
-                   const std::byte* next, float* sums) {
+                   float* sums) {
   for (; h + kHeads <= a.shape.n_group(); h += kHeads)
-    part_of_heads<Kind, kHeads>(a, g, h, first, n, next, sums);
-  if constexpr (kHeads > 1) part_of_group<Kind, kHeads - 1>(a, g, h, first, n, next, sums);
+    part_of_heads<Kind, kHeads>(a, g, h, first, n, sums);
+  if constexpr (kHeads > 1) part_of_group<Kind, kHeads - 1>(a, g, h, first, n, sums);
 }
 
 template <class Rows>
-void part_of_floats(const DecodeAttention& a, int32_t g, int32_t first, int32_t n,
-                    const std::byte* next, float* sums) {
+void part_of_floats(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* sums) {
   if (a.shape.n_embd_head % kLanes == 0) {
-    part_of_group<FloatRows<Rows, F32>>(a, g, 0, first, n, next, sums);
+    part_of_group<FloatRows<Rows, F32>>(a, g, 0, first, n, sums);
   } else {
-    part_of_group<FloatRows<Rows, hn::CappedTag<float, 1>>>(a, g, 0, first, n, next, sums);
+    part_of_group<FloatRows<Rows, hn::CappedTag<float, 1>>>(a, g, 0, first, n, sums);
   }
 }
 
-// `next`: what is read after this part.
-void part(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, const std::byte* next,
-          float* sums) {
+void part(const DecodeAttention& a, int32_t g, int32_t first, int32_t n, float* sums) {
   switch (a.shape.type) {
     case GGML_TYPE_F32:
-      return part_of_floats<F32Rows>(a, g, first, n, next, sums);
+      return part_of_floats<F32Rows>(a, g, first, n, sums);
 #if HWY_TARGET == HWY_SCALAR
     case GGML_TYPE_Q8_0:
-      return part_of_floats<Q8Rows>(a, g, first, n, next, sums);
+      return part_of_floats<Q8Rows>(a, g, first, n, sums);
     case GGML_TYPE_Q4_0:
-      return part_of_floats<Q4Rows>(a, g, first, n, next, sums);
+      return part_of_floats<Q4Rows>(a, g, first, n, sums);
 #else
     case GGML_TYPE_Q8_0:
-      return part_of_group<BlockRows<Q8Block>>(a, g, 0, first, n, next, sums);
+      return part_of_group<BlockRows<Q8Block>>(a, g, 0, first, n, sums);
     case GGML_TYPE_Q4_0:
-      return part_of_group<BlockRows<Q4Block>>(a, g, 0, first, n, next, sums);
+      return part_of_group<BlockRows<Q4Block>>(a, g, 0, first, n, sums);
 #endif
     default:
-      return part_of_floats<F16Rows>(a, g, first, n, next, sums);
+      return part_of_floats<F16Rows>(a, g, first, n, sums);
   }
 }
 
@@ -211,11 +215,8 @@ int64_t decode_sums_size(const AttentionShape& shape, int32_t n_kv) {
 
 void decode_attention_part(const DecodeAttention& a, int32_t g, int32_t i_part) {
   const int32_t first = i_part * a.part_rows();
-  const int32_t n = std::min(a.part_rows(), a.n_kv - first);
-  const bool is_last = first + n == a.n_kv;
-  const std::byte* next = is_last ? a.k.data + a.k.head_bytes * ((g + 1) % a.shape.n_head_kv)
-                                  : a.k.data + a.k.head_bytes * g + a.k.row_bytes * (first + n);
-  HWY_DYNAMIC_DISPATCH(part)(a, g, first, n, next, part_sums(a, g, i_part));
+  HWY_DYNAMIC_DISPATCH(part)
+  (a, g, first, std::min(a.part_rows(), a.n_kv - first), part_sums(a, g, i_part));
 }
 
 void decode_attention_merge(const DecodeAttention& a, int32_t g) {

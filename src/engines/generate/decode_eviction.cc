@@ -1,12 +1,12 @@
 #include "engines/generate/decode_eviction.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 #include <iterator>
 #include <numeric>
 #include <set>
 
+#include "core/work_parts.h"
 #include "policies/kv/victim.h"
 
 namespace reprise {
@@ -71,9 +71,9 @@ int64_t DecodeEviction::step(KvStore& kv, std::span<ggml_tensor* const> probs) {
     n_dropped += layer.n_drop;
   }
   // Layers differ in their entries: whoever is done takes the next one.
-  std::atomic<int32_t> next = 0;
+  WorkParts layers;
   const auto work = [&](int32_t i_thread, int32_t /*n_threads*/) {
-    for (int32_t il = next++; il < kv.n_layer(); il = next++)
+    for (int32_t il; (il = layers.take()) < kv.n_layer();)
       if (layers_[il].limit > 0) step_layer(kv, il, *probs[il], scratch_[i_thread]);
   };
   if (pool_) {
